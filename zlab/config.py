@@ -1,0 +1,88 @@
+"""Settings of the process, `zlab.settings`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def _from_environment(name: str, default: int) -> int:
+    text = os.environ.get(f"ZLAB_{name.upper()}", "")
+    try:
+        return int(text) if text else default
+    except ValueError as error:
+        msg = f"the environment variable ZLAB_{name.upper()} must be a whole number, not {text!r}"
+        raise ValueError(msg) from error
+
+
+def _setting(name: str, default: int) -> Any:
+    return field(default_factory=lambda: _from_environment(name, default))
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a user may tune; each starts from the environment variable `ZLAB_<NAME>`.
+
+    Attributes:
+        threads: Threads that decode and encode; the machine's cores by default.
+        fetch_concurrency: Requests in flight to a store that is not local.
+        max_chunk_bytes: Decoded bytes that one chunk may have. A chunk that claims more is
+            refused before memory is taken.
+        memory_budget: Bytes that all streams of the process may hold at once.
+        shard_index_cache: Bytes of shard indices that are kept.
+
+    Example:
+        >>> import zlab
+        >>> with zlab.settings.override(threads=1):
+        ...     zlab.settings.threads
+        1
+    """
+
+    threads: int = _setting("threads", _cores())
+    fetch_concurrency: int = _setting("fetch_concurrency", 64)
+    max_chunk_bytes: int = _setting("max_chunk_bytes", 1 << 30)
+    memory_budget: int = _setting("memory_budget", 1 << 30)
+    shard_index_cache: int = _setting("shard_index_cache", 64 << 20)
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if not isinstance(value, int) or value < 1:
+                msg = f"settings.{setting.name} must be a positive whole number, not {value!r}"
+                raise ValueError(msg)
+
+    @contextmanager
+    def override(self, **values: int) -> Iterator[Settings]:
+        """Changes settings for the length of a `with` block, for all threads.
+
+        Raises:
+            ValueError: A value is not a positive whole number.
+            AttributeError: There is no such setting.
+        """
+        before = {name: getattr(self, name) for name in values}
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self._check()
+            yield self
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+
+
+settings = Settings()

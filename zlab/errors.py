@@ -1,0 +1,203 @@
+"""The one tree of exceptions.
+
+Every error that zlab raises on purpose is a `ZlabError`, and says what failed, where (store,
+key, chunk coordinates) and what to do next; its cause is chained. Absent data is not an error:
+it is `None` inside the library and the fill value outside.
+
+```
+ZlabError
+├── NodeNotFoundError (KeyError)          no array or group at this path
+├── NodeExistsError                       creating over something that is there
+├── MetadataError (ValueError)            a metadata document that cannot be understood
+│   ├── UnknownCodecError
+│   ├── UnknownDataTypeError
+│   └── UnknownExtensionError             chunk grid, key encoding, storage transformer
+├── SelectionError (IndexError)           what was typed in the brackets does not fit
+├── ChunkError                            one chunk, named by its coordinates
+│   ├── ChunkReadError
+│   │   └── ChunkSizeError (ValueError)   decoded bytes are not what the shape needs
+│   └── ChunkWriteError
+├── StoreError (OSError)                  the storage failed; never means "absent"
+│   ├── StoreNotFoundError                the container itself is missing
+│   ├── StorePermissionError
+│   └── ReadOnlyError
+├── CodecError (ValueError)               bytes that cannot be decoded, arrays that cannot be encoded
+├── DataTypeError (TypeError)             a dtype that the target cannot represent exactly
+└── MemoryBudgetError (MemoryError)       more bytes are needed than may be held
+MissingExtraError (ImportError)           an optional library is not installed
+```
+"""
+
+from __future__ import annotations
+
+
+class ZlabError(Exception):
+    """Base of every error that zlab raises on purpose.
+
+    Attributes:
+        store: Where it happened, a printable name without secrets, or `None`.
+        key: The key or node path in that store, or `None`.
+        hint: The next step for the reader of the message, or `None`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        store: str | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.store = store
+        self.key = key
+        self.hint = hint
+        super().__init__(self._message())
+
+    def _where(self) -> list[str]:
+        where: list[str] = []
+        if self.store is not None:
+            where.append(f"store {self.store}")
+        if self.key is not None:
+            where.append(f"key {self.key!r}")
+        return where
+
+    def _message(self) -> str:
+        where = self._where()
+        text = f"{self.what} ({', '.join(where)})" if where else self.what
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def __str__(self) -> str:
+        # KeyError's own __str__ is the repr of its argument: unreadable for a sentence
+        return self._message()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # the keyword-only fields travel as state, so that a worker process can hand errors back
+        return _rebuild, (type(self),), self.__dict__
+
+
+def _rebuild(kind: type[ZlabError]) -> ZlabError:
+    return kind.__new__(kind)
+
+
+class NodeNotFoundError(ZlabError, KeyError):
+    """There is no array or group at the path."""
+
+
+class NodeExistsError(ZlabError):
+    """An array or group is at the path already, and overwriting was not asked for."""
+
+
+class MetadataError(ZlabError, ValueError):
+    """A metadata document is missing a part, contradicts itself or cannot be parsed."""
+
+
+class UnknownCodecError(MetadataError):
+    """The metadata names a codec that is not registered."""
+
+
+class UnknownDataTypeError(MetadataError):
+    """The metadata names a data type that is not registered."""
+
+
+class UnknownExtensionError(MetadataError):
+    """The metadata needs a chunk grid, key encoding, transformer or field that is unknown."""
+
+
+class SelectionError(ZlabError, IndexError):
+    """A selection or region does not fit the array."""
+
+
+class ChunkError(ZlabError):
+    """One chunk failed.
+
+    Attributes:
+        coords: The chunk's coordinates in the array's chunk grid.
+        codec: The codec that failed, where it was one.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        coords: tuple[int, ...] | None = None,
+        codec: str | None = None,
+        store: str | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.coords = coords
+        self.codec = codec
+        super().__init__(what, store=store, key=key, hint=hint)
+
+    def _where(self) -> list[str]:
+        where = super()._where()
+        if self.coords is not None:
+            where.append(f"chunk {self.coords}")
+        if self.codec is not None:
+            where.append(f"codec {self.codec!r}")
+        return where
+
+
+class ChunkReadError(ChunkError):
+    """A chunk that is there could not be read or decoded. It is never replaced by fill."""
+
+
+class ChunkSizeError(ChunkReadError, ValueError):
+    """A chunk's decoded size is not what its shape and data type need."""
+
+
+class ChunkWriteError(ChunkError):
+    """A chunk could not be encoded or stored."""
+
+
+class StoreError(ZlabError, OSError):
+    """The storage failed. Whether the key exists is not known."""
+
+
+class StoreNotFoundError(StoreError):
+    """The container itself (directory, bucket, archive) does not exist."""
+
+
+class StorePermissionError(StoreError):
+    """The storage refused the operation."""
+
+
+class ReadOnlyError(StoreError):
+    """A write to a store or node that was opened for reading."""
+
+
+class CodecError(ZlabError, ValueError):
+    """Bytes that a codec cannot decode, or an array that it cannot encode."""
+
+
+class DataTypeError(ZlabError, TypeError):
+    """A data type that the target cannot represent exactly."""
+
+
+class MemoryBudgetError(ZlabError, MemoryError):
+    """An operation needs more bytes at once than it may hold.
+
+    Attributes:
+        needed: Bytes that it needs.
+        budget: Bytes that it may hold.
+    """
+
+    def __init__(
+        self, what: str, *, needed: int, budget: int, hint: str | None = None
+    ) -> None:
+        self.needed = needed
+        self.budget = budget
+        super().__init__(what, hint=hint)
+
+
+class MissingExtraError(ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self.extra = extra
+        super().__init__(
+            f"{purpose} needs {library}, which is not installed. "
+            f"Install it with: pip install 'zlab[{extra}]'",
+            name=library,
+        )

@@ -1,0 +1,38 @@
+"""Bytes in memory: the buffer type that stores and codecs exchange, and aligned arrays.
+
+64 bytes is the alignment at which XLA and Arrow take a NumPy buffer without a copy.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""Bytes as they lie in a store. A memoryview is one-dimensional with format "B"."""
+
+ALIGNMENT = 64
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A new uninitialised C-ordered array whose memory starts at a multiple of 64 bytes.
+
+    Args:
+        shape: In elements.
+        dtype: Any dtype; one that holds Python objects is allocated by NumPy as usual, since
+            its elements must be initialised and can not be exchanged without a copy anyway.
+
+    Returns:
+        An array of `shape` and `dtype`.
+    """
+    nbytes = prod(shape) * dtype.itemsize
+    if dtype.hasobject or nbytes == 0:
+        return np.empty(shape, dtype)
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes].view(dtype).reshape(shape)
