@@ -1,0 +1,219 @@
+"""Where facts are handed in, and from where they go to whoever listens.
+
+The reader and the writer of chunks look at one attribute, `hub.active`, and do nothing more while
+it is false. When it is true they hand in one `ChunkRun` for many chunks:
+
+```python
+watched = hub.active
+if watched:
+    hub.started(len(jobs))
+...
+if watched:
+    hub.record(ChunkRun(...))
+```
+
+Whoever listens is called in the thread where it happened, must be quick, and cannot change what
+the caller gets: what a listener raises is logged once, and the work goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from zlab.telemetry.events import EVENT_TYPES, ChunkFailed, ChunkRead, ChunkRun, ChunkWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from zlab.telemetry.events import Event
+
+E = TypeVar("E", bound="Event")
+
+_log = logging.getLogger("zlab.telemetry")
+
+
+class Subscription:
+    """A listener's place at the hub, until it is closed.
+
+    Example:
+        >>> seen = []
+        >>> with hub.subscribe("stream.*", seen.append):
+        ...     pass
+    """
+
+    __slots__ = ("_hub", "_reported", "closed", "listener", "types")
+
+    def __init__(
+        self, hub: Hub, types: tuple[type[Event], ...], listener: Callable[[Any], object]
+    ) -> None:
+        self._hub = hub
+        self._reported = False
+        self.types = types
+        self.listener = listener
+        self.closed = False
+
+    def close(self) -> None:
+        """Ends it; a second call does nothing."""
+        self._hub.unsubscribe(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = ", ".join(kind.name for kind in self.types)
+        state = ", closed" if self.closed else ""
+        return f"<Subscription of {_name_of(self.listener)} to {names}{state}>"
+
+    def deliver(self, event: Event) -> None:
+        """Calls the listener; an exception of its is logged the first time, and goes no further."""
+        if self.closed:
+            return
+        try:
+            self.listener(event)
+        except Exception:  # noqa: BLE001 - whatever it is, it must not reach the reader of chunks
+            if not self._reported:
+                self._reported = True
+                _log.exception(
+                    "the telemetry listener %s failed on %s; it stays subscribed, and further "
+                    "failures of it are not reported",
+                    _name_of(self.listener),
+                    type(event).name,
+                )
+
+
+class Hub:
+    """The one place of a process through which telemetry goes.
+
+    Attributes:
+        active: Somebody listens. While it is false, hand in nothing.
+    """
+
+    def __init__(self) -> None:
+        self.active = False
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._streams = itertools.count(1)
+        # replaced as a whole under the lock, read without it
+        self._listeners: dict[type[Event], tuple[Subscription, ...]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Chunks that were started and neither recorded, failed nor abandoned yet."""
+        return self._in_flight
+
+    def started(self, nchunks: int) -> None:
+        """Work on this many chunks begins."""
+        with self._lock:
+            self._in_flight += nchunks
+
+    def abandoned(self, nchunks: int) -> None:
+        """So many chunks that were started will be neither recorded nor reported as failed."""
+        with self._lock:
+            # work that began before anybody listened ends uncounted
+            self._in_flight = max(0, self._in_flight - nchunks)
+
+    def record(self, run: ChunkRun) -> None:
+        """Hands in chunks that are done; they are no longer in flight."""
+        self.abandoned(len(run.coords))
+        listeners = self._listeners
+        for subscription in listeners.get(ChunkRun, ()):
+            subscription.deliver(run)
+        single = listeners.get(ChunkRead if run.operation == "read" else ChunkWrite)
+        if single:
+            for event in run:
+                for subscription in single:
+                    subscription.deliver(event)
+
+    def emit(self, event: Event) -> None:
+        """Hands in one event; a chunk that failed is no longer in flight."""
+        if type(event) is ChunkRun:
+            self.record(event)
+            return
+        if type(event) is ChunkFailed:
+            self.abandoned(1)
+        for subscription in self._listeners.get(type(event), ()):
+            subscription.deliver(event)
+
+    def new_stream(self) -> int:
+        """A number for a stream that no other stream of the process has."""
+        return next(self._streams)
+
+    def subscribe(self, what: str | type[E], listener: Callable[[E], object]) -> Subscription:
+        """Calls `listener` with each event of a kind, in the thread where it happens.
+
+        Args:
+            what: An event type, or a pattern over their names such as `"chunk.*"` or `"*"`.
+                `chunk.run` tells what `chunk.read` and `chunk.write` tell once more, so no
+                wildcard matches it: it is asked for by its name or its type.
+            listener: Takes the event. What it returns is ignored; what it raises is logged once.
+
+        Returns:
+            The subscription: close it, or use it in a `with` block.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if isinstance(what, str):
+            types = tuple(
+                kind
+                for kind in EVENT_TYPES
+                if kind.name == what or (kind is not ChunkRun and fnmatchcase(kind.name, what))
+            )
+        else:
+            types = tuple(kind for kind in EVENT_TYPES if kind is what)
+        if not types:
+            names = ", ".join(kind.name for kind in EVENT_TYPES)
+            msg = f"no event is called {what!r}; there are {names}"
+            raise ValueError(msg)
+        subscription = Subscription(self, types, listener)
+        with self._lock:
+            if not self.active:
+                self._in_flight = 0
+            self._listeners = {
+                kind: (*self._listeners.get(kind, ()), *((subscription,) if kind in types else ()))
+                for kind in EVENT_TYPES
+            }
+            self.active = True
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Ends a subscription; `subscription.close()` calls this."""
+        with self._lock:
+            subscription.closed = True
+            self._listeners = {
+                kind: tuple(other for other in listeners if other is not subscription)
+                for kind, listeners in self._listeners.items()
+            }
+            self.active = any(self._listeners.values())
+
+    def after_fork(self) -> None:
+        """Makes the hub usable in a forked child; called there by itself."""
+        # another thread of the parent may have held the lock; the child has none of its work
+        self._lock = threading.Lock()
+        self._in_flight = 0
+
+
+def _name_of(listener: object) -> str:
+    module = getattr(listener, "__module__", None)
+    name = getattr(listener, "__qualname__", None) or repr(listener)
+    return f"{module}.{name}" if module else name
+
+
+hub = Hub()
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=hub.after_fork)
