@@ -1,0 +1,3 @@
+import { fileTypePlugin } from './file_type';
+
+export default [fileTypePlugin];
