@@ -1,0 +1,132 @@
+# The one list of recipes; CI runs the same. `make` alone prints it.
+#
+# What a recipe needs is set up first and remembered in .stamps/: a second run starts at once.
+# PYTHON=python3.13 chooses the interpreter of a new environment.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+LABEXTENSION := .venv/share/jupyter/labextensions/zlab
+JS_SOURCES := $(shell find js -type f -not -path 'js/lib/*')
+
+# run one after the other, all of them, whichever fails: see .ci/stages.py
+CHECKS := check-lint check-format check-types check-imports check-js check-tree
+TESTS := test-js test-python test-livebooks test-browser
+
+.PHONY: help
+help:
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: lab
+lab: setup demo ## open JupyterLab on the demo stores (LAB_ARGS=--no-browser passes through)
+	jupyter lab --ServerApp.root_dir="$(CURDIR)" \
+	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) livebooks/00_01_welcome.ipynb
+
+.PHONY: test
+test: setup ## every check and every test
+	python .ci/stages.py $(CHECKS) $(TESTS)
+
+.PHONY: test-long
+test-long: setup ## the Python tests with many more examples, and those too long for `make test`
+	HYPOTHESIS_PROFILE=long pytest --numprocesses=auto --dist=loadgroup --timeout=3600 tests
+
+.PHONY: check
+check: setup ## linters and types
+	python .ci/stages.py $(CHECKS)
+
+.PHONY: bench
+bench: setup ## measure against peers (BENCH_ARGS=--help passes through)
+	python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: docs
+docs: setup ## build the documentation into site/
+	mkdocs build --strict
+
+.PHONY: fmt
+fmt: setup ## format and fix what can be fixed
+	ruff check --fix-only --quiet
+	ruff format
+	npm run --silent fmt
+
+.PHONY: clean
+clean: ## remove what was built; the set-up (.venv, node_modules) and demo/ stay
+	rm -rf build dist site js/lib zlab/labextension zlab/static test-results playwright-report \
+	  .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .benchmarks .coverage \
+	  .stamps/js
+
+# the stages of `check` and `test`
+
+.PHONY: $(CHECKS) $(TESTS)
+check-lint: setup
+	ruff check
+check-format: setup
+	ruff format --check
+check-types: setup
+	mypy
+check-imports: setup
+	lint-imports --no-logo
+check-js: setup
+	npm run --silent check
+check-tree: setup
+	python .ci/check_tree.py
+
+test-js: setup
+	npm run --silent test
+test-python: setup
+	pytest --numprocesses=auto --dist=loadgroup -m 'not long' tests
+test-livebooks: setup
+	pytest --numprocesses=auto --dist=loadfile --nbval --nbval-current-env \
+	  --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=300 livebooks
+test-browser: setup
+	.ci/test_browser
+
+# set-up
+
+.PHONY: setup
+setup: .stamps/python .stamps/npm .stamps/js .stamps/link browser
+
+.stamps/tools: .ci/tools
+	mkdir -p $(@D)
+	.ci/tools > $@
+
+.stamps/venv: .stamps/tools
+	"$$(cat $<)" -m venv .venv
+	touch $@
+
+# The editable install packs the labextension as a copy. Where a link stands in its place, pip
+# would write through it into the sources: it goes first, and comes back below.
+.stamps/python: pyproject.toml package.json .stamps/venv
+	rm -rf $(LABEXTENSION)
+	mkdir -p zlab/labextension zlab/static
+	@echo "Installing zlab with all its extras into .venv: a minute or two, once"
+	SKIP_JUPYTER_BUILDER=1 pip install --quiet --editable '.[all,dev]'
+	touch $@
+
+.stamps/npm: package.json package-lock.json .npmrc .stamps/tools
+	npm ci --no-fund --no-audit
+	touch $@
+
+.stamps/js: $(JS_SOURCES) .stamps/npm | .stamps/python
+	npm run --silent build:prod
+	touch $@
+
+# a link, so that what is built is what the lab shows
+.stamps/link: .stamps/python
+	rm -rf $(LABEXTENSION)
+	mkdir -p $(dir $(LABEXTENSION))
+	ln -s "$(CURDIR)/zlab/labextension" $(LABEXTENSION)
+	touch $@
+
+.PHONY: browser
+browser:
+	@.ci/browser
+
+demo: | setup
+	rm -rf .stamps/demo
+	python -m zlab demo .stamps/demo
+	mv .stamps/demo $@

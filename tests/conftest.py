@@ -1,0 +1,136 @@
+"""What all tests share: hypothesis profiles, and features that may be absent.
+
+A test that needs an optional feature says so with `@pytest.mark.needs("jax")`, or takes the
+library with `pytest.importorskip("jax")`. Where the feature is absent the test is skipped, and
+the last lines of the run count what was not run and say how to get it. `ZLAB_REQUIRE=jax,lab`
+turns such skips into failures: CI must not lose a test because an installation failed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# tests pin what JAX does on the CPU (copies, exact values), also where an accelerator is present
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# how long an example takes is not a property of the code: the machine may be busy
+_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", _untimed, max_examples=50)
+settings.register_profile("ci", _untimed, max_examples=100, derandomize=True, print_blob=True)
+settings.register_profile("long", _untimed, max_examples=2000, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that tests may need and a machine may lack.
+
+    Attributes:
+        install: The command that brings it.
+        modules: Python modules, all of which it needs.
+        commands: Commands, one of which it needs.
+    """
+
+    install: str
+    modules: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    def present(self) -> bool:
+        """Whether this machine has it."""
+        return all(find_spec(module) for module in self.modules) and (
+            not self.commands or any(shutil.which(command) for command in self.commands)
+        )
+
+
+FEATURES = {
+    "browser": Feature("apt-get install chromium", commands=("chromium", "chromium-browser")),
+    "cloud": Feature(
+        "pip install 'zlab[cloud]'",
+        modules=("adlfs", "aiohttp", "gcsfs", "obstore", "s3fs"),
+    ),
+    "dask": Feature("pip install 'zlab[dask]'", modules=("dask",)),
+    "demo": Feature("pip install 'zlab[demo]'", modules=("optax", "sklearn", "statsmodels")),
+    "jax": Feature("pip install 'zlab[jax]'", modules=("jax",)),
+    "lab": Feature(
+        "pip install 'zlab[lab]'",
+        modules=("anywidget", "comm", "ipykernel", "jupyter_server", "jupyterlab"),
+    ),
+    "node": Feature("apt-get install nodejs npm", commands=("npm",)),
+    "polars": Feature("pip install 'zlab[polars]'", modules=("polars",)),
+    "tensorstore": Feature("pip install 'zlab[dev]'", modules=("tensorstore",)),
+    "xarray": Feature("pip install 'zlab[xarray]'", modules=("xarray",)),
+    "zarr": Feature("pip install 'zlab[dev]'", modules=("zarr",)),
+}
+FEATURE_OF_MODULE = {
+    module: name for name, feature in FEATURES.items() for module in feature.modules
+}
+REQUIRED = frozenset(filter(None, os.environ.get("ZLAB_REQUIRE", "").split(",")))
+
+
+def pytest_configure() -> None:
+    unknown = ", ".join(sorted(REQUIRED - FEATURES.keys()))
+    if unknown:
+        known = ", ".join(FEATURES)
+        raise pytest.UsageError(f"ZLAB_REQUIRE names {unknown}; features are {known}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            if not FEATURES[name].present():
+                pytest.skip(f"needs {name}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_required(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_required(report)
+    return report
+
+
+def _fail_if_required(report: pytest.TestReport | pytest.CollectReport) -> None:
+    name = _absent_feature(report)
+    if name in REQUIRED:
+        report.outcome = "failed"
+        report.longrepr = f"ZLAB_REQUIRE names {name}, which is absent: {FEATURES[name].install}"
+
+
+def _absent_feature(report: pytest.TestReport | pytest.CollectReport) -> str | None:
+    """The feature for want of which something was skipped, if it was for one."""
+    if not (report.skipped and isinstance(report.longrepr, tuple)):
+        return None
+    reason = report.longrepr[2]
+    if match := re.search(r"needs (\w+)$", reason):
+        return match[1]
+    if match := re.search(r"could not import '(\w+)", reason):
+        return FEATURE_OF_MODULE.get(match[1])
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # each xdist worker reports a module that is skipped as a whole
+    skipped = {report.nodeid: report for report in terminalreporter.stats.get("skipped", [])}
+    absent = Counter(filter(None, map(_absent_feature, skipped.values())))
+    for name, count in sorted(absent.items()):
+        terminalreporter.write_line(f"not run: {count} {name} ({FEATURES[name].install})")
