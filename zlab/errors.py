@@ -54,6 +54,11 @@ class ZlabError(Exception):
         self.hint = hint
         super().__init__(self._message())
 
+    def locate(self, *, store: str, key: str) -> None:
+        """Says where it happened, for errors of code that does not know; keeps what is known."""
+        self.store = self.store or store
+        self.key = self.key or key
+
     def _where(self) -> list[str]:
         where: list[str] = []
         if self.store is not None:
@@ -183,9 +188,7 @@ class MemoryBudgetError(ZlabError, MemoryError):
         budget: Bytes that it may hold.
     """
 
-    def __init__(
-        self, what: str, *, needed: int, budget: int, hint: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, needed: int, budget: int, hint: str | None = None) -> None:
         self.needed = needed
         self.budget = budget
         super().__init__(what, hint=hint)

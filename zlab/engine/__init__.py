@@ -1,0 +1,1 @@
+"""From a selection to bytes and back: planned in pure code, done by the workers."""

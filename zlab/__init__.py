@@ -1,0 +1,88 @@
+"""zlab: Zarr for people who live in Jupyter.
+
+`import zlab` loads nothing but this module; each name is imported at its first use.
+
+Example:
+    >>> import zlab
+    >>> array = zlab.create_array("memory://", shape=(4,), dtype="int8")
+    >>> array[:] = 1
+    >>> array[:]
+    array([1, 1, 1, 1], dtype=int8)
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zlab import errors, jax, polars, telemetry, widgets
+    from zlab.array import Array, create_array, open_array
+    from zlab.config import settings
+    from zlab.group import Group, create_group, open, open_group  # noqa: A004  as zarr names it
+
+__all__ = [
+    "Array",
+    "Group",
+    "create_array",
+    "create_group",
+    "errors",
+    "jax",
+    "open",
+    "open_array",
+    "open_group",
+    "polars",
+    "settings",
+    "telemetry",
+    "widgets",
+]
+
+_HOMES = {
+    "Array": "zlab.array",
+    "Group": "zlab.group",
+    "create_array": "zlab.array",
+    "create_group": "zlab.group",
+    "open": "zlab.group",
+    "open_array": "zlab.array",
+    "open_group": "zlab.group",
+    "settings": "zlab.config",
+}
+_MODULES = ("errors", "jax", "polars", "telemetry", "widgets")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"zlab.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  it costs 10 ms and few ask
+
+        value = version("zlab")
+    else:
+        msg = f"module 'zlab' has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "zlab"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from zlab.lab.app import ZLabApp  # noqa: PLC0415  only a Jupyter server has its libraries
+
+    return [{"module": "zlab", "app": ZLabApp}]
+
+
+if "ipykernel" in sys.modules:
+    # what a notebook reads is shown in the sidebar without a word of the user's
+    from zlab.kernel import connect
+
+    connect()

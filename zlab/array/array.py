@@ -1,0 +1,436 @@
+"""`Array`: a handle on one array of a store."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from zlab.array.attributes import Attributes
+from zlab.array.create import plan_array
+from zlab.engine import inventory
+from zlab.engine.layout import ArrayLayout
+from zlab.engine.nodes import (
+    check_writable,
+    create_node,
+    join,
+    read_documents,
+    write_attributes,
+)
+from zlab.engine.read import read_region
+from zlab.engine.selection import parse_basic
+from zlab.engine.write import write_region
+from zlab.errors import NodeNotFoundError
+from zlab.metadata import ArrayMetadata
+from zlab.metadata.node import parse_node
+from zlab.stores.open import store_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from zlab.array.create import CodecLike, CodecsLike
+    from zlab.engine.selection import BasicSelection
+    from zlab.metadata import ZarrFormat
+    from zlab.stores.base import Store
+    from zlab.stores.open import Mode, StoreLike
+
+_PREVIEW_WIDTH = 60
+
+
+class Array:
+    """An array in a store: metadata in memory, data read and written by selection.
+
+    Make one with `zlab.open`, `zlab.create_array` or a group; the constructor is for code that has
+    the metadata already.
+
+    Args:
+        store: Where the array is.
+        path: Its path in the store, `""` for the root.
+        metadata: Its model.
+
+    Example:
+        >>> import numpy as np, zlab
+        >>> array = zlab.create_array("memory://", shape=(4, 6), chunks=(2, 3), dtype="int32")
+        >>> array[1:3, ::2] = 7
+        >>> array[1]
+        array([7, 0, 7, 0, 7, 0], dtype=int32)
+    """
+
+    def __init__(self, store: Store, path: str, metadata: ArrayMetadata) -> None:
+        self._layout = ArrayLayout(store, path, metadata)
+        self._attrs: Attributes | None = None
+
+    # -- what it is
+
+    @property
+    def store(self) -> Store:
+        """Where the array is."""
+        return self._layout.store
+
+    @property
+    def path(self) -> str:
+        """The path in the store, `""` for the root."""
+        return self._layout.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, `""` for the root."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def metadata(self) -> ArrayMetadata:
+        """The model of the metadata document."""
+        return self._layout.metadata
+
+    @property
+    def layout(self) -> ArrayLayout:
+        """What the engine reads and writes by."""
+        return self._layout
+
+    @property
+    def zarr_format(self) -> ZarrFormat:
+        """2 or 3."""
+        return self.metadata.zarr_format
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Elements along each axis."""
+        return self.metadata.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Elements in all."""
+        return prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype in memory, in native byte order."""
+        return self._layout.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element in memory."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements in memory."""
+        return self.size * self.itemsize
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """The shape of a chunk; of a sharded array, of an inner chunk.
+
+        Of an array whose chunks differ, the shape of the first.
+        """
+        return self._layout.chunks.stored_shape((0,) * self.ndim)
+
+    @property
+    def shards(self) -> tuple[int, ...] | None:
+        """The shape of a shard, `None` where the array has none."""
+        if self._layout.sharding is None:
+            return None
+        return self._layout.objects.stored_shape((0,) * self.ndim)
+
+    @property
+    def chunk_grid_shape(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return self._layout.chunks.shape
+
+    @property
+    def nchunks(self) -> int:
+        """Chunks in all, stored or not."""
+        return self._layout.chunks.nchunks
+
+    @property
+    def order(self) -> Literal["C", "F"]:
+        """How the elements of a chunk are laid out: `"F"` where a transpose reverses the axes."""
+        first = self.metadata.codecs[0]
+        is_reversed = (
+            first.name == "transpose"
+            and list(first.configuration.get("order", ())) == list(range(self.ndim))[::-1]
+        )
+        return "F" if is_reversed and self.ndim > 1 else "C"
+
+    @property
+    def fill_value(self) -> Any:
+        """What an absent chunk is filled with, a scalar; `None` where a v2 document says so."""
+        return self.metadata.fill_value
+
+    @property
+    def dimension_names(self) -> tuple[str | None, ...] | None:
+        """A name or `None` for each axis, or `None` for no names."""
+        return self.metadata.dimension_names
+
+    @property
+    def attrs(self) -> Attributes:
+        """The user's attributes, stored as they change."""
+        if self._attrs is None:
+            self._attrs = Attributes(self.metadata.attributes, self._write_attributes)
+        return self._attrs
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the store was opened for reading."""
+        return self.store.read_only
+
+    def metadata_document(self) -> dict[str, Any]:
+        """The metadata as they are stored: the v3 document, or v2's documents by file name."""
+        documents = read_documents(self.store, self.path, self.zarr_format)
+        if documents is None:
+            raise NodeNotFoundError(
+                "the array is no longer there", store=self.store.name, key=self.path
+            )
+        return documents["zarr.json"] if self.zarr_format == 3 else documents  # noqa: PLR2004
+
+    def stored_sizes(self) -> NDArray[np.int64]:
+        """Stored bytes of every chunk, -1 where it is absent.
+
+        Returns:
+            An array of the shape of the chunk grid. It costs a listing and, of a sharded array,
+            the index of each shard.
+        """
+        return inventory.stored_sizes(self._layout)
+
+    def nbytes_stored(self) -> int:
+        """Bytes of the stored chunks or shards, without metadata. It costs a listing."""
+        return sum(nbytes for _, nbytes in inventory.stored_objects(self._layout))
+
+    @property
+    def nchunks_initialized(self) -> int:
+        """Chunks that are stored. It costs a listing, as in zarr-python."""
+        return int((self.stored_sizes() >= 0).sum())
+
+    # -- its data
+
+    def __getitem__(self, selection: BasicSelection) -> Any:
+        """Reads a basic selection: integers, slices with steps, an ellipsis.
+
+        Returns:
+            A new NumPy array, or a scalar where every axis is selected by an integer.
+
+        Raises:
+            SelectionError: The selection does not fit the array.
+            ChunkReadError: A chunk that is there could not be read or decoded.
+        """
+        region = parse_basic(selection, self.shape)
+        result = read_region(self._layout, region)
+        return result if region.shape or selection is Ellipsis else result[()]
+
+    def __setitem__(self, selection: BasicSelection, value: ArrayLike) -> None:
+        """Writes a basic selection; the value is broadcast as NumPy does.
+
+        Chunks that hold nothing but the fill value afterwards are not stored.
+
+        Raises:
+            SelectionError: The selection does not fit the array.
+            ChunkWriteError: A chunk could not be encoded or stored.
+            ReadOnlyError: The array was opened for reading.
+        """
+        self.write(selection, value)
+
+    def write(
+        self, selection: BasicSelection, value: ArrayLike, *, write_empty_chunks: bool = False
+    ) -> None:
+        """Writes a basic selection, as `array[selection] = value` does.
+
+        Args:
+            selection: Integers, slices with steps, an ellipsis.
+            value: Broadcast as NumPy does.
+            write_empty_chunks: Store chunks that hold nothing but the fill value too.
+
+        Raises:
+            SelectionError: The selection does not fit the array.
+            ChunkWriteError: A chunk could not be encoded or stored.
+            ReadOnlyError: The array was opened for reading.
+        """
+        check_writable(self.store, self.path)
+        region = parse_basic(selection, self.shape)
+        write_region(self._layout, region, value, write_empty_chunks=write_empty_chunks)
+
+    def __array__(
+        self,
+        dtype: np.dtype[Any] | None = None,
+        copy: bool | None = None,  # noqa: FBT001
+    ) -> NDArray[Any]:
+        """Reads the whole array, for `numpy.asarray`."""
+        if copy is False:
+            msg = "an array in a store cannot be had without a copy"
+            raise ValueError(msg)
+        array = read_region(self._layout, parse_basic(..., self.shape))
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            msg = "len() of an array without axes"
+            raise TypeError(msg)
+        return self.shape[0]
+
+    # -- handles
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Array):
+            return NotImplemented
+        return (self.store, self.path) == (other.store, other.path)
+
+    def __hash__(self) -> int:
+        return hash((self.store.name, self.path))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Array, (self.store, self.path, self.metadata)
+
+    def __repr__(self) -> str:
+        shards = f", shards={self.shards}" if self.shards else ""
+        place = join(self.store.name, self.path) if self.path else self.store.name
+        return (
+            f"<zlab.Array {place} shape={self.shape} dtype={self.dtype} "
+            f"chunks={self.chunks}{shards}>"
+        )
+
+    def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+        write_attributes(self.store, self.path, self.zarr_format, attributes)
+        self._layout.metadata = self.metadata.with_attributes(attributes)
+
+
+def create_array(  # noqa: PLR0913  an array has this many properties
+    store: StoreLike,
+    *,
+    path: str = "",
+    shape: Sequence[int] | int | None = None,
+    dtype: object = None,
+    data: ArrayLike | None = None,
+    chunks: Sequence[int] | int | Literal["auto"] = "auto",
+    shards: Sequence[int] | int | None = None,
+    filters: CodecsLike = None,
+    serializer: CodecLike | Literal["auto"] = "auto",
+    compressors: CodecsLike | Literal["auto"] = "auto",
+    fill_value: object = None,
+    order: Literal["C", "F"] = "C",
+    zarr_format: ZarrFormat = 3,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str | None] | None = None,
+    chunk_key_encoding: CodecLike | None = None,
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Array:
+    """Creates an array.
+
+    Args:
+        store: A path, a URL, a store, or anything else that `zlab.open` takes.
+        path: Where in the store, `""` for its root.
+        shape: Elements along each axis; the shape of `data` by default.
+        dtype: A NumPy dtype, the name of a Zarr data type, `"string"` or `"bytes"`.
+        data: Written to the new array.
+        chunks: The shape of a chunk, in elements; at most 1 MiB by default. Of a sharded array,
+            the shape of an inner chunk.
+        shards: The shape of a shard, a multiple of `chunks`; no shards by default.
+        filters: Codecs on arrays, such as `{"id": "delta", "dtype": "<i4"}`.
+        serializer: The codec from array to bytes; little-endian `bytes` by default.
+        compressors: Codecs on bytes; zstd by default, `None` for none.
+        fill_value: What absent chunks are filled with; zero by default.
+        order: `"F"` stores each chunk in Fortran order.
+        zarr_format: 3, or 2.
+        attributes: The user's, JSON values.
+        dimension_names: A name or `None` for each axis.
+        chunk_key_encoding: `"/"` or `"."` between coordinates, or the encoding in full.
+        overwrite: Replace what is there, with everything below it.
+        storage_options: For the file system behind a URL.
+
+    Returns:
+        The array, open for writing.
+
+    Raises:
+        MetadataError: The arguments do not fit each other, or the version cannot say them.
+        UnknownCodecError: A codec is not known.
+        DataTypeError: No Zarr data type holds `dtype`.
+        NodeExistsError: Something is there, and `overwrite` is false.
+        ReadOnlyError: The store is read-only.
+
+    Example:
+        >>> import zlab
+        >>> array = zlab.create_array(
+        ...     "memory://", shape=(100, 100), dtype="float32", shards=(50, 50), chunks=(10, 10)
+        ... )
+        >>> array.nchunks
+        100
+    """
+    place, prefix = store_from(store, mode="a", storage_options=storage_options)
+    values = None if data is None else np.asarray(data)
+    if values is not None:
+        shape = values.shape if shape is None else shape
+        dtype = values.dtype if dtype is None else dtype
+    if shape is None or dtype is None:
+        msg = "create_array needs shape and dtype, or data"
+        raise TypeError(msg)
+    metadata = plan_array(
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        shards=shards,
+        filters=filters,
+        serializer=serializer,
+        compressors=compressors,
+        fill_value=fill_value,
+        order=order,
+        zarr_format=zarr_format,
+        attributes=attributes,
+        dimension_names=dimension_names,
+        chunk_key_encoding=chunk_key_encoding,
+    )
+    where = join(prefix, path)
+    # whatever is wrong with the codecs is found here, before anything is written
+    array = Array(place, where, metadata)
+    create_node(place, where, metadata, overwrite=overwrite)
+    if values is not None:
+        array[...] = values
+    return array
+
+
+def open_array(
+    store: StoreLike,
+    *,
+    path: str = "",
+    mode: Mode = "r",
+    zarr_format: ZarrFormat | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Array:
+    """Opens an array that exists.
+
+    Args:
+        store: A path, a URL, a store, or anything else that `zlab.open` takes.
+        path: Where in the store, `""` for its root.
+        mode: `"r"` to read, `"r+"` or `"a"` to write too.
+        zarr_format: Look for this version only.
+        storage_options: For the file system behind a URL.
+
+    Raises:
+        NodeNotFoundError: There is no array.
+        MetadataError: Its document cannot be understood.
+        StoreError: The storage failed.
+
+    Example:
+        >>> import zlab
+        >>> zlab.open_array("demo/digits.zarr", path="images").shape  # doctest: +SKIP
+        (1797, 8, 8)
+    """
+    place, prefix = store_from(store, mode=mode, storage_options=storage_options)
+    where = join(prefix, path)
+    documents = read_documents(place, where, zarr_format)
+    metadata = None if documents is None else parse_node(documents, store=place.name, path=where)
+    if not isinstance(metadata, ArrayMetadata):
+        found = "there is no array here" if metadata is None else "this is a group, not an array"
+        raise NodeNotFoundError(
+            found,
+            store=place.name,
+            key=where,
+            hint="`zlab.open` opens either; `zlab tree` shows what is there",
+        )
+    return Array(place, where, metadata)

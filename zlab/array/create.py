@@ -1,0 +1,203 @@
+"""From what a user says about a new array to its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from zlab.errors import MetadataError
+from zlab.grid.auto import auto_chunks
+from zlab.metadata import ArrayMetadata, NamedConfig, data_type_of, v2
+from zlab.metadata.datatypes import DataType
+from zlab.metadata.fill import scalar_of
+
+if TYPE_CHECKING:
+    from zlab.metadata import ZarrFormat
+
+CodecLike: TypeAlias = str | Mapping[str, Any] | NamedConfig | Any
+"""A codec: its name, `{"name": ..., "configuration": ...}`, numcodecs' `{"id": ...}`, or an object
+of numcodecs or zarr-python."""
+
+CodecsLike: TypeAlias = CodecLike | Sequence[CodecLike] | None
+
+_SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
+
+
+def plan_array(  # noqa: PLR0913  an array has this many properties
+    *,
+    shape: Sequence[int] | int,
+    dtype: object,
+    chunks: Sequence[int] | int | Literal["auto"],
+    shards: Sequence[int] | int | None,
+    filters: CodecsLike,
+    serializer: CodecLike | Literal["auto"],
+    compressors: CodecsLike | Literal["auto"],
+    fill_value: object,
+    order: Literal["C", "F"],
+    zarr_format: ZarrFormat,
+    attributes: Mapping[str, Any] | None,
+    dimension_names: Sequence[str | None] | None,
+    chunk_key_encoding: CodecLike | None,
+) -> ArrayMetadata:
+    """The metadata of a new array; see `zlab.create_array` for the arguments.
+
+    Raises:
+        MetadataError: They do not fit each other, or the version cannot say them.
+    """
+    data_type = dtype if isinstance(dtype, DataType) else data_type_of(dtype)
+    lengths = _lengths(shape, "shape", minimum=0)
+    chunk_shape = (
+        auto_chunks(lengths, data_type.dtype.itemsize)
+        if chunks == "auto"
+        else _fit(_lengths(chunks, "chunks", minimum=1), lengths, "chunks")
+    )
+    codecs = _pipeline(data_type, len(lengths), filters, serializer, compressors, order)
+    outer = chunk_shape
+    if shards is not None:
+        outer = _fit(_lengths(shards, "shards", minimum=1), lengths, "shards")
+        codecs = _sharded(codecs, chunk_shape, outer, zarr_format)
+    names = _names(dimension_names, len(lengths))
+    values = dict(attributes or {})
+    if zarr_format == 2 and names is not None:  # noqa: PLR2004  writing the document
+        values["_ARRAY_DIMENSIONS"] = list(names)
+    return ArrayMetadata(
+        zarr_format=zarr_format,
+        shape=lengths,
+        data_type=data_type,
+        chunk_grid=NamedConfig("regular", {"chunk_shape": list(outer)}),
+        chunk_key_encoding=_key_encoding(chunk_key_encoding, zarr_format),
+        codecs=codecs,
+        fill_value=scalar_of(data_type, fill_value),
+        attributes=values,
+        dimension_names=names,
+    )
+
+
+def _lengths(value: object, what: str, *, minimum: int) -> tuple[int, ...]:
+    items = (value,) if isinstance(value, int) else value
+    try:
+        lengths = tuple(int(n) for n in items)  # type: ignore[attr-defined]  told below
+    except (TypeError, ValueError) as error:
+        msg = f"{what} must be a whole number or a sequence of them, not {value!r:.80}"
+        raise MetadataError(msg) from error
+    if any(n < minimum for n in lengths):
+        msg = f"every length of {what} must be at least {minimum}, got {lengths}"
+        raise MetadataError(msg)
+    return lengths
+
+
+def _fit(value: tuple[int, ...], shape: tuple[int, ...], what: str) -> tuple[int, ...]:
+    if len(value) == len(shape):
+        return value
+    if len(value) == 1:
+        return value * len(shape)
+    msg = f"{what} {value} has {len(value)} lengths for {len(shape)} dimensions"
+    raise MetadataError(msg)
+
+
+def _names(names: Sequence[str | None] | None, ndim: int) -> tuple[str | None, ...] | None:
+    if names is None:
+        return None
+    if isinstance(names, str) or len(names) != ndim:
+        msg = f"dimension_names {names!r:.80} must have one entry for each of {ndim} dimensions"
+        raise MetadataError(msg)
+    return tuple(names)
+
+
+def _key_encoding(value: CodecLike | None, zarr_format: ZarrFormat) -> NamedConfig:
+    if value is None:
+        return (
+            NamedConfig("default", {"separator": "/"})
+            if zarr_format == 3  # noqa: PLR2004  writing the document
+            else NamedConfig("v2", {"separator": "."})
+        )
+    if value in ("/", "."):
+        name = "default" if zarr_format == 3 else "v2"  # noqa: PLR2004  writing the document
+        return NamedConfig(name, {"separator": value})
+    return NamedConfig.parse(value, "chunk_key_encoding")
+
+
+def codec_of(value: CodecLike) -> NamedConfig:
+    """The codec that a user means.
+
+    Raises:
+        MetadataError: It is nothing of what `CodecLike` lists.
+    """
+    if isinstance(value, NamedConfig):
+        return value
+    if hasattr(value, "get_config"):
+        value = value.get_config()
+    elif hasattr(value, "to_dict"):
+        value = value.to_dict()
+    if isinstance(value, Mapping) and "id" in value:
+        return v2.parse_codec(value)
+    return NamedConfig.parse(dict(value) if isinstance(value, Mapping) else value, "a codec")
+
+
+def _codecs(value: CodecsLike) -> tuple[NamedConfig, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(codec_of(item) for item in value)
+    return (codec_of(value),)
+
+
+def _pipeline(
+    data_type: DataType,
+    ndim: int,
+    filters: CodecsLike,
+    serializer: CodecLike | Literal["auto"],
+    compressors: CodecsLike | Literal["auto"],
+    order: Literal["C", "F"],
+) -> tuple[NamedConfig, ...]:
+    if order not in ("C", "F"):
+        msg = f"order must be 'C' or 'F', not {order!r:.40}"
+        raise MetadataError(msg)
+    transpose = (
+        (NamedConfig("transpose", {"order": list(range(ndim))[::-1]}),)
+        if order == "F" and ndim > 1
+        else ()
+    )
+    if isinstance(serializer, str) and serializer == "auto":
+        serializer = _SERIALIZERS.get(data_type.family, None) or NamedConfig(
+            "bytes", {"endian": "little"} if _has_byte_order(data_type) else {}
+        )
+    if isinstance(compressors, str) and compressors == "auto":
+        compressors = NamedConfig("zstd", {"level": 0, "checksum": False})
+    return (*transpose, *_codecs(filters), codec_of(serializer), *_codecs(compressors))
+
+
+def _has_byte_order(data_type: DataType) -> bool:
+    if data_type.fields:
+        return any(_has_byte_order(kind) for _, kind in data_type.fields)
+    return data_type.family not in ("raw", "null_terminated") and data_type.dtype.itemsize > 1
+
+
+def _sharded(
+    codecs: tuple[NamedConfig, ...],
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...],
+    zarr_format: ZarrFormat,
+) -> tuple[NamedConfig, ...]:
+    if zarr_format == 2:  # noqa: PLR2004  writing the document
+        msg = "Zarr v2 has no shards"
+        raise MetadataError(msg, hint="Pass zarr_format=3")
+    if any(s % c for s, c in zip(shards, chunks, strict=True)):
+        raise MetadataError(
+            f"shards {shards} are not multiples of chunks {chunks}",
+            hint="Every length of a shard must be a multiple of the chunk's",
+        )
+    return (
+        NamedConfig(
+            "sharding_indexed",
+            {
+                "chunk_shape": list(chunks),
+                "codecs": [codec.format() for codec in codecs],
+                "index_codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": "crc32c"},
+                ],
+                "index_location": "end",
+            },
+        ),
+    )

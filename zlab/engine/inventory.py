@@ -1,0 +1,55 @@
+"""Which chunks exist, and how large they are: by listing, without decoding anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zlab.codecs.sharding import MISSING
+from zlab.engine.shards import read_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from zlab.engine.layout import ArrayLayout
+
+ABSENT = -1
+
+
+def stored_objects(layout: ArrayLayout) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Coordinates and sizes in bytes of the stored objects: shards, or chunks."""
+    for entry in layout.store.list(layout.path):
+        coords = layout.coords_of(entry.key)
+        if coords is not None:
+            yield coords, entry.nbytes
+
+
+def stored_sizes(layout: ArrayLayout) -> NDArray[np.int64]:
+    """Stored bytes of every chunk, -1 where it is absent; the shape is the chunk grid's.
+
+    Of a sharded array these are the inner chunks: the index of each stored shard is read.
+    """
+    sizes = np.full(layout.chunks.shape, ABSENT, np.int64)
+    if layout.sharding is None:
+        for coords, nbytes in stored_objects(layout):
+            sizes[coords] = nbytes
+        return sizes
+    for shard, _ in stored_objects(layout):
+        index = read_index(layout, shard)
+        if index is None:
+            continue
+        offsets, lengths = index[..., 0], index[..., 1]
+        there = (offsets != MISSING) | (lengths != MISSING)
+        inner = np.where(there, lengths, 0).astype(np.int64)
+        inner[~there] = ABSENT
+        first = layout.first_chunk(shard)
+        # chunks of an edge shard that lie outside the array are never shown
+        box = tuple(
+            slice(f, min(f + n, total))
+            for f, n, total in zip(first, inner.shape, sizes.shape, strict=True)
+        )
+        sizes[box] = inner[tuple(slice(0, part.stop - part.start) for part in box)]
+    return sizes

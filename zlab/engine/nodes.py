@@ -1,0 +1,131 @@
+"""Nodes in a store: their documents, read, written and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zlab.errors import NodeExistsError, ReadOnlyError
+from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
+from zlab.metadata.document import format_json, parse_json
+from zlab.metadata.node import find_documents, format_node, parse_node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zlab.metadata import NodeMetadata, ZarrFormat
+    from zlab.stores.base import Store
+
+
+def join(*parts: str) -> str:
+    """A path from its parts, some of which may be empty."""
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))
+
+
+def read_document(store: Store, path: str, name: str) -> dict[str, Any] | None:
+    """One parsed document of a node, `None` where it does not exist.
+
+    Raises:
+        MetadataError: It is not a JSON object.
+        StoreError: The store failed.
+    """
+    key = join(path, name)
+    data = store.get(key)
+    return None if data is None else parse_json(data, key=key, store=store.name)
+
+
+def read_documents(
+    store: Store, path: str, zarr_format: ZarrFormat | None = None
+) -> dict[str, dict[str, Any]] | None:
+    """The documents of the node at a path by file name, `None` where there is no node."""
+    return find_documents(lambda name: read_document(store, path, name), zarr_format)
+
+
+def read_node(
+    store: Store, path: str, zarr_format: ZarrFormat | None = None
+) -> NodeMetadata | None:
+    """The model of the node at a path, `None` where there is no node.
+
+    Raises:
+        MetadataError: The documents cannot be understood.
+        StoreError: The store failed.
+    """
+    documents = read_documents(store, path, zarr_format)
+    return None if documents is None else parse_node(documents, store=store.name, path=path)
+
+
+def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool) -> None:
+    """Writes the documents of a new node.
+
+    Args:
+        store: Where to.
+        path: The node's path.
+        node: What it is.
+        overwrite: Remove what is there, with everything below it.
+
+    Raises:
+        NodeExistsError: Something is there, and `overwrite` is false; or the path leads through
+            an array.
+        ReadOnlyError: The store was opened for reading.
+    """
+    check_writable(store, path)
+    documents = {name: format_json(document) for name, document in format_node(node).items()}
+    _create_parents(store, path, node.zarr_format)
+    if overwrite:
+        store.delete_prefix(path)
+    elif read_documents(store, path) is not None:
+        raise NodeExistsError(
+            "there is an array or group already",
+            store=store.name,
+            key=path,
+            hint="Pass overwrite=True to replace it with everything below it",
+        )
+    # a node exists as soon as its own document does, so attributes go first
+    for name in sorted(documents, key=lambda name: name != v2.ATTRIBUTES):
+        store.put(join(path, name), documents[name])
+
+
+def _create_parents(store: Store, path: str, zarr_format: ZarrFormat) -> None:
+    """Makes the groups above a node that are not there yet, from the root down."""
+    parts = path.split("/") if path else []
+    for depth in range(len(parts)):
+        parent = "/".join(parts[:depth])
+        node = read_node(store, parent)
+        if isinstance(node, ArrayMetadata):
+            raise NodeExistsError(
+                f"cannot create {path!r} below an array",
+                store=store.name,
+                key=parent,
+                hint="Arrays have no members; choose a path in a group",
+            )
+        if node is None:
+            for name, document in format_node(GroupMetadata(zarr_format)).items():
+                store.put(join(parent, name), format_json(document))
+
+
+def write_attributes(
+    store: Store, path: str, zarr_format: ZarrFormat, attributes: Mapping[str, Any]
+) -> None:
+    """Replaces a node's attributes and leaves the rest of its documents as it is.
+
+    Raises:
+        MetadataError: A value that JSON does not have.
+        ReadOnlyError: The store was opened for reading.
+    """
+    check_writable(store, path)
+    if zarr_format == 3:  # noqa: PLR2004  writing the document back
+        document = read_document(store, path, v3.DOCUMENT) or {}
+        data = format_json({**document, "attributes": dict(attributes)})
+        store.put(join(path, v3.DOCUMENT), data)
+    else:
+        store.put(join(path, v2.ATTRIBUTES), format_json(dict(attributes)))
+
+
+def check_writable(store: Store, path: str) -> None:
+    """Raises `ReadOnlyError` where the store was opened for reading."""
+    if store.read_only:
+        raise ReadOnlyError(
+            "opened for reading only",
+            store=store.name,
+            key=path or None,
+            hint="Open it with mode='r+' to write",
+        )

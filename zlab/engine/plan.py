@@ -1,0 +1,152 @@
+"""From a box to the chunks that it touches. Pure: no store, no bytes."""
+
+from __future__ import annotations
+
+from itertools import islice, product
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from zlab.engine.selection import Span
+    from zlab.grid import Axis, Grid
+
+
+class Piece(NamedTuple):
+    """The part of a span that lies in one chunk of an axis.
+
+    Attributes:
+        chunk: The chunk's coordinate along the axis.
+        source: Where the part lies in the chunk.
+        target: Where it lies in the box.
+        whole: It is the chunk as it is stored.
+        covers: It is all of the chunk that lies in the array.
+    """
+
+    chunk: int
+    source: slice
+    target: slice
+    whole: bool
+    covers: bool
+
+
+class ChunkJob(NamedTuple):
+    """One chunk's part in a read or write.
+
+    Attributes:
+        coords: The chunk's coordinates.
+        source: Where its part lies in the chunk.
+        target: Where that part lies in the box.
+        whole: The part is the chunk as it is stored, so it can be decoded in place.
+        covers: The part is all of the chunk that lies in the array, so a write need not read.
+    """
+
+    coords: tuple[int, ...]
+    source: tuple[slice, ...]
+    target: tuple[slice, ...]
+    whole: bool
+    covers: bool
+
+
+class Run(NamedTuple):
+    """Jobs that one worker does in one go.
+
+    Attributes:
+        shard: Of a sharded array, the shard that holds all of their chunks; else `None`.
+        jobs: In the order of the plan.
+    """
+
+    shard: tuple[int, ...] | None
+    jobs: list[ChunkJob]
+
+
+def split_axis(axis: Axis, span: Span) -> Iterator[Piece]:
+    """The pieces of a span, one for each chunk that holds some of it."""
+    start, step, count = span
+    done = 0
+    while done < count:
+        position = start + done * step
+        chunk = axis.chunk_at(position)
+        first = axis.start(chunk)
+        size = axis.size(chunk)
+        inside = min(size, axis.length - first)
+        offset = position - first
+        n = min(count - done, -(-(inside - offset) // step))
+        yield Piece(
+            chunk,
+            slice(offset, offset + (n - 1) * step + 1, step),
+            slice(done, done + n),
+            whole=n == size,
+            covers=n == inside,
+        )
+        done += n
+
+
+def _jobs(pieces: Sequence[Sequence[Piece]]) -> Iterator[ChunkJob]:
+    for parts in product(*pieces):
+        chunk, source, target, whole, covers = (
+            zip(*parts, strict=True) if parts else ((), (), (), (), ())
+        )
+        yield ChunkJob(chunk, source, target, all(whole), all(covers))
+
+
+def plan_runs(grid: Grid, spans: Sequence[Span], *, width: int) -> tuple[int, Iterator[Run]]:
+    """Plans a box of an array without shards.
+
+    Args:
+        grid: Of the array.
+        spans: The box.
+        width: Workers that will share the runs.
+
+    Returns:
+        How many chunks the box touches, and the runs, made as they are asked for.
+    """
+    pieces = [list(split_axis(axis, span)) for axis, span in zip(grid.axes, spans, strict=True)]
+    njobs = prod(map(len, pieces))
+    return njobs, _batch(None, _jobs(pieces), run_length(njobs, width))
+
+
+def plan_shard_runs(
+    shards: Grid, chunks: Grid, spans: Sequence[Span], *, width: int
+) -> tuple[int, Iterator[Run]]:
+    """Plans a box of a sharded array: runs of inner chunks, each within one shard.
+
+    Args:
+        shards: The grid of shards.
+        chunks: The grid of inner chunks.
+        spans: The box.
+        width: Workers that will share the runs.
+
+    Returns:
+        How many inner chunks the box touches, and the runs, made as they are asked for.
+    """
+    groups: list[list[tuple[int, list[Piece]]]] = []
+    for shard_axis, chunk_axis, span in zip(shards.axes, chunks.axes, spans, strict=True):
+        by_shard: dict[int, list[Piece]] = {}
+        for piece in split_axis(chunk_axis, span):
+            shard = shard_axis.chunk_at(chunk_axis.start(piece.chunk))
+            by_shard.setdefault(shard, []).append(piece)
+        groups.append(list(by_shard.items()))
+    nshards = prod(map(len, groups))
+    njobs = prod(sum(len(pieces) for _, pieces in group) for group in groups)
+    # a shard is split only where there are too few of them to keep every worker busy
+    split = run_length(njobs, width) if nshards < 2 * width else njobs
+
+    def runs() -> Iterator[Run]:
+        for parts in product(*groups):
+            shard = tuple(number for number, _ in parts)
+            yield from _batch(shard, _jobs([pieces for _, pieces in parts]), split)
+
+    return njobs, runs()
+
+
+def run_length(njobs: int, width: int) -> int:
+    """Jobs in a run: enough to make the hand-over cheap, few enough to share them out evenly."""
+    return max(1, min(64, njobs // (4 * width)))
+
+
+def _batch(shard: tuple[int, ...] | None, jobs: Iterable[ChunkJob], length: int) -> Iterator[Run]:
+    iterator = iter(jobs)
+    while batch := list(islice(iterator, max(length, 1))):
+        yield Run(shard, batch)

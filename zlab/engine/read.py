@@ -1,0 +1,250 @@
+"""Reading: runs of chunk jobs, fetched, decoded and placed by the process's workers."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zlab.config import settings
+from zlab.engine.plan import plan_runs, plan_shard_runs
+from zlab.engine.record import Recorder
+from zlab.engine.shards import fetch_from_shard
+from zlab.engine.workers import Team
+from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
+from zlab.memory import aligned_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from zlab.codecs.pipeline import Pipeline
+    from zlab.engine.layout import ArrayLayout
+    from zlab.engine.plan import ChunkJob, Run
+    from zlab.engine.selection import Region
+    from zlab.memory import Buffer
+
+
+def read_region(
+    layout: ArrayLayout, region: Region, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Reads a box.
+
+    Args:
+        layout: Of the array.
+        region: What to read.
+        out: Written to where given: an array of the region's shape and the array's dtype.
+
+    Returns:
+        `out`, or a new array whose memory starts at a multiple of 64 bytes.
+
+    Raises:
+        ChunkReadError: A chunk that is there could not be read or decoded.
+    """
+    if out is None:
+        result = aligned_empty(region.shape, layout.dtype)
+    else:
+        result = out
+    box = region.forward(result.reshape(region.box_shape) if region.dropped_axes else result)
+    read_into(layout, region, box)
+    return result
+
+
+def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
+    """Reads a box into an array of the box's shape, forward along every axis."""
+    local = layout.store.local
+    width = settings.threads if local else settings.fetch_concurrency
+    njobs, runs = plan(layout, region, width=width)
+    if njobs == 0:
+        return
+    if local and (njobs == 1 or box.nbytes < _SMALL):
+        for run in runs:
+            _read_run(layout, run, box, None)
+        return
+    slots = None if local else threading.BoundedSemaphore(settings.threads)
+
+    # many requests wait for the store at once, but only as many threads decode as there are cores
+    def work(run: Run) -> None:
+        _read_run(layout, run, box, slots)
+
+    Team(runs, work).run(min(width, njobs), caller_works=local)
+
+
+_SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads
+
+
+def plan(layout: ArrayLayout, region: Region, *, width: int) -> tuple[int, Iterator[Run]]:
+    """How many chunks a region touches, and the runs that read or write them."""
+    if layout.sharding is None:
+        return plan_runs(layout.objects, region.spans, width=width)
+    return plan_shard_runs(layout.objects, layout.chunks, region.spans, width=width)
+
+
+def fetch_run(layout: ArrayLayout, run: Run) -> Iterator[tuple[ChunkJob, Buffer | None]]:
+    """The encoded bytes of a run's chunks, `None` for those that are absent, one at a time.
+
+    Raises:
+        ChunkReadError: The store failed, or a shard's index is corrupt.
+    """
+    if run.shard is not None:
+        try:
+            yield from fetch_from_shard(layout, run.shard, run.jobs)
+        except ChunkError:
+            raise
+        except ZlabError as error:
+            raise read_failed(layout, run.jobs[0].coords, error) from error
+        return
+    get, key = layout.store.get, layout.key
+    for job in run.jobs:
+        try:
+            data = get(key(job.coords))
+        except ZlabError as error:
+            raise read_failed(layout, job.coords, error) from error
+        yield job, data
+
+
+def read_failed(
+    layout: ArrayLayout, coords: tuple[int, ...], error: BaseException
+) -> ChunkReadError:
+    """The error that says which chunk of which store could not be read."""
+    shard = coords if layout.sharding is None else layout.shard_of(coords)
+    return ChunkReadError(
+        f"cannot read a chunk: {error.what if isinstance(error, ZlabError) else error}",
+        coords=coords,
+        codec=getattr(error, "codec", None),
+        store=layout.store.name,
+        key=layout.key(shard),
+        hint="The stored bytes are corrupt or not what the metadata say"
+        if isinstance(error, CodecError)
+        else "Whether the chunk exists is not known; nothing was filled in",
+    )
+
+
+def _read_run(
+    layout: ArrayLayout,
+    run: Run,
+    box: NDArray[Any],
+    slots: threading.BoundedSemaphore | None,
+) -> None:
+    recorder = Recorder.start(layout, "read", len(run.jobs))
+    fill = layout.fill
+    turn = nullcontext() if slots is None else slots
+    before = perf_counter()
+    job = run.jobs[0]
+    try:
+        for job, data in fetch_run(layout, run):  # noqa: B007  the failing job is named below
+            fetched = perf_counter()
+            view = box[job.target]
+            if data is None:
+                view[...] = fill
+            else:
+                with turn:
+                    decode_part(layout.chunk_pipeline(job.coords), data, job, view)
+            done = perf_counter()
+            if recorder is not None:
+                recorder.add(
+                    job.coords,
+                    -1 if data is None else len(data),
+                    view.nbytes,
+                    fetched - before,
+                    done - fetched,
+                )
+            before = done
+    except ZlabError as error:
+        failure = error if isinstance(error, ChunkError) else read_failed(layout, job.coords, error)
+        if recorder is not None:
+            recorder.fail(failure)
+        if failure is error:
+            raise
+        raise failure from error
+    finally:
+        if recorder is not None:
+            recorder.stop()
+
+
+_scratch = threading.local()
+
+
+def scratch(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """This thread's scratch array, which the next call overwrites."""
+    if dtype.hasobject or dtype.kind == "T":
+        return np.empty(shape, dtype)
+    nbytes = dtype.itemsize
+    for n in shape:
+        nbytes *= n
+    raw: NDArray[np.uint8] | None = getattr(_scratch, "raw", None)
+    if raw is None or raw.nbytes < nbytes:
+        raw = _scratch.raw = aligned_empty((nbytes,), np.dtype(np.uint8))
+    return raw[:nbytes].view(dtype).reshape(shape)
+
+
+def decode_part(pipeline: Pipeline, data: Buffer, job: ChunkJob, view: NDArray[Any]) -> None:
+    """Decodes a chunk and places its part: straight into the view where it is all of the chunk."""
+    if job.whole:
+        pipeline.decode(data, view)
+        return
+    whole = scratch(pipeline.chunk.shape, pipeline.chunk.dtype)
+    pipeline.decode(data, whole)
+    view[...] = whole[job.source]
+
+
+class LoadedChunk(NamedTuple):
+    """A chunk in memory.
+
+    Attributes:
+        job: Which chunk, and where it lies in the box that was planned.
+        data: Its part of the box, in memory of its own that starts at a multiple of 64 bytes;
+            `None` where the chunk is absent.
+        nbytes_stored: Its encoded size, 0 where it is absent.
+    """
+
+    job: ChunkJob
+    data: NDArray[Any] | None
+    nbytes_stored: int
+
+
+def load_run(layout: ArrayLayout, run: Run) -> Iterator[LoadedChunk]:
+    """Reads a run's chunks into memory of their own, one at a time.
+
+    Chunks of a shard come in the order in which they lie there; absent ones come first.
+
+    Raises:
+        ChunkReadError: A chunk that is there could not be read or decoded.
+    """
+    recorder = Recorder.start(layout, "read", len(run.jobs))
+    before = perf_counter()
+    job = run.jobs[0]
+    try:
+        for job, data in fetch_run(layout, run):
+            fetched = perf_counter()
+            array = None
+            if data is not None:
+                shape = tuple(part.stop - part.start for part in job.target)
+                array = aligned_empty(shape, layout.dtype)
+                decode_part(layout.chunk_pipeline(job.coords), data, job, array)
+            done = perf_counter()
+            nbytes_stored = 0 if data is None else len(data)
+            if recorder is not None:
+                recorder.add(
+                    job.coords,
+                    -1 if data is None else nbytes_stored,
+                    0 if array is None else array.nbytes,
+                    fetched - before,
+                    done - fetched,
+                )
+            yield LoadedChunk(job, array, nbytes_stored)
+            before = perf_counter()
+    except ZlabError as error:
+        failure = error if isinstance(error, ChunkError) else read_failed(layout, job.coords, error)
+        if recorder is not None:
+            recorder.fail(failure)
+        if failure is error:
+            raise
+        raise failure from error
+    finally:
+        if recorder is not None:
+            recorder.stop()

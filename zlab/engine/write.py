@@ -1,0 +1,301 @@
+"""Writing: chunks that are covered are encoded and put; the others are read, merged and put.
+
+A stored object is always replaced as a whole, so that a reader sees the old one or the new one.
+Of a shard, only the inner chunks that change are encoded again.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zlab.codecs.sharding import MISSING
+from zlab.config import settings
+from zlab.engine.plan import Run
+from zlab.engine.read import plan, read_failed, scratch
+from zlab.engine.record import Recorder
+from zlab.engine.shards import indices
+from zlab.engine.workers import Team
+from zlab.errors import ChunkError, ChunkWriteError, CodecError, ZlabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from zlab.codecs.pipeline import Pipeline
+    from zlab.engine.layout import ArrayLayout
+    from zlab.engine.plan import ChunkJob
+    from zlab.engine.selection import Region
+    from zlab.memory import Buffer
+
+_LOCKS = [threading.Lock() for _ in range(256)]
+
+
+def _lock_of(layout: ArrayLayout, key: str) -> threading.Lock:
+    """The lock that serialises partial writes of one object by the threads of this process."""
+    return _LOCKS[hash((layout.store.name, key)) % len(_LOCKS)]
+
+
+def write_region(
+    layout: ArrayLayout, region: Region, value: object, *, write_empty_chunks: bool
+) -> None:
+    """Writes a box.
+
+    Args:
+        layout: Of the array.
+        region: What to write.
+        value: Array-like, broadcast to the region's shape and cast to the array's dtype as NumPy
+            does in an assignment.
+        write_empty_chunks: Store chunks that hold nothing but the fill value; otherwise they are
+            left out, and deleted where they were stored.
+
+    Raises:
+        ChunkWriteError: A chunk could not be encoded or stored. Others may have been written.
+        ChunkReadError: A chunk that had to be merged with could not be read; it is unchanged.
+        ValueError: The value cannot be broadcast or cast.
+    """
+    box = _as_box(layout, region, value)
+    local = layout.store.local
+    width = settings.threads if local else settings.fetch_concurrency
+    if layout.sharding is None:
+        njobs, runs = plan(layout, region, width=width)
+    else:
+        # a shard is written as a whole, by one worker
+        njobs, runs = plan(layout, region, width=1)
+        runs = _join(runs)
+    if njobs == 0:
+        return
+
+    def work(run: Run) -> None:
+        if run.shard is None:
+            _write_chunks(layout, run, box, write_empty_chunks=write_empty_chunks)
+        else:
+            _write_shard(layout, run, box, write_empty_chunks=write_empty_chunks)
+
+    Team(runs, work).run(min(width, njobs), caller_works=local)
+
+
+def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
+    """The value as an array of the box's shape, forward along every axis, without a copy where
+    NumPy can."""
+    array = np.asarray(value, dtype=None if hasattr(value, "dtype") else layout.dtype)
+    if array.dtype != layout.dtype:
+        # the casting of `out[...] = value`, made once for all chunks
+        array = array.astype(layout.dtype, casting="unsafe" if array.ndim == 0 else "same_kind")
+    shown = np.broadcast_to(array, region.shape).reshape(region.box_shape)
+    return region.forward(shown)
+
+
+def _join(runs: Iterator[Run]) -> Iterator[Run]:
+    """One run for each shard."""
+    current: Run | None = None
+    for run in runs:
+        if current is not None and current.shard == run.shard:
+            current.jobs.extend(run.jobs)
+            continue
+        if current is not None:
+            yield current
+        current = Run(run.shard, list(run.jobs))
+    if current is not None:
+        yield current
+
+
+def is_fill(chunk: NDArray[Any], fill: Any) -> bool:
+    """Whether a chunk holds nothing but the fill value, bit for bit (so -0.0 is not 0.0)."""
+    if chunk.dtype.hasobject or chunk.dtype.kind == "T":
+        return bool((chunk == fill).all())
+    if chunk.size == 0:
+        return True
+    pattern = np.asarray(fill, chunk.dtype).reshape(1).view(np.uint8)
+    first = chunk[(slice(0, 1),) * chunk.ndim]
+    if first.tobytes() != pattern.tobytes():
+        return False
+    kind = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}.get(chunk.dtype.itemsize)
+    if kind is not None and chunk.ndim and chunk.flags.c_contiguous:
+        return bool((chunk.view(kind) == pattern.view(kind)[0]).all())
+    cells = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+    return bool((cells.reshape(-1, pattern.size) == pattern).all())
+
+
+def _merged(
+    layout: ArrayLayout,
+    pipeline: Pipeline,
+    job: ChunkJob,
+    part: NDArray[Any],
+    old: Buffer | None,
+) -> NDArray[Any]:
+    """The chunk as it is to be stored: the part, on top of the old chunk or of fill."""
+    if job.whole:
+        return part
+    whole = scratch(pipeline.chunk.shape, pipeline.chunk.dtype)
+    if old is None:
+        whole[...] = layout.fill
+    else:
+        try:
+            pipeline.decode(old, whole)
+        except CodecError as error:
+            raise read_failed(layout, job.coords, error) from error
+    whole[job.source] = part
+    return whole
+
+
+def _write_chunks(
+    layout: ArrayLayout, run: Run, box: NDArray[Any], *, write_empty_chunks: bool
+) -> None:
+    recorder = Recorder.start(layout, "write", len(run.jobs))
+    store = layout.store
+    job = run.jobs[0]
+    try:
+        for job in run.jobs:  # noqa: B007  the failing job is named below
+            begun = perf_counter()
+            key = layout.key(job.coords)
+            pipeline = layout.pipeline(job.coords)
+            part = box[job.target]
+            if job.covers:
+                data = _encoded(layout, pipeline, job, part, None, write_empty_chunks)
+                encoded = perf_counter()
+                _replace(layout, key, data)
+            else:
+                with _lock_of(layout, key):
+                    old = store.get(key)
+                    data = _encoded(layout, pipeline, job, part, old, write_empty_chunks)
+                    encoded = perf_counter()
+                    _replace(layout, key, data)
+            if recorder is not None:
+                recorder.add(
+                    job.coords,
+                    -1 if data is None else len(data),
+                    part.nbytes,
+                    perf_counter() - encoded,
+                    encoded - begun,
+                )
+    except ZlabError as error:
+        raise _failed(layout, job.coords, error, recorder) from error
+    finally:
+        if recorder is not None:
+            recorder.stop()
+
+
+def _encoded(
+    layout: ArrayLayout,
+    pipeline: Pipeline,
+    job: ChunkJob,
+    part: NDArray[Any],
+    old: Buffer | None,
+    write_empty_chunks: bool,  # noqa: FBT001  passed on as it is
+) -> Buffer | None:
+    chunk = _merged(layout, pipeline, job, part, old)
+    if not write_empty_chunks and is_fill(chunk, layout.fill):
+        return None
+    return pipeline.encode(chunk)
+
+
+def _replace(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
+    if data is None:
+        layout.store.delete(key)
+    else:
+        layout.store.put(key, data)
+
+
+def _failed(
+    layout: ArrayLayout, coords: tuple[int, ...], error: ZlabError, recorder: Recorder | None
+) -> ChunkError:
+    failure = error if isinstance(error, ChunkError) else _write_failed(layout, coords, error)
+    if recorder is not None:
+        recorder.fail(failure)
+    return failure
+
+
+def _write_failed(
+    layout: ArrayLayout, coords: tuple[int, ...], error: ZlabError
+) -> ChunkWriteError:
+    shard = coords if layout.sharding is None else layout.shard_of(coords)
+    return ChunkWriteError(
+        f"cannot write a chunk: {error.what}",
+        coords=coords,
+        codec=getattr(error, "codec", None),
+        store=layout.store.name,
+        key=layout.key(shard),
+        hint=error.hint or "The old chunk is as it was; others of this write may be stored already",
+    )
+
+
+def _write_shard(
+    layout: ArrayLayout, run: Run, box: NDArray[Any], *, write_empty_chunks: bool
+) -> None:
+    assert run.shard is not None
+    recorder = Recorder.start(layout, "write", len(run.jobs))
+    key = layout.key(run.shard)
+    try:
+        with _lock_of(layout, key):
+            _replace_shard(layout, run, box, recorder, write_empty_chunks=write_empty_chunks)
+    except ZlabError as error:
+        raise _failed(layout, run.jobs[0].coords, error, recorder) from error
+    finally:
+        if recorder is not None:
+            recorder.stop()
+
+
+def _replace_shard(
+    layout: ArrayLayout,
+    run: Run,
+    box: NDArray[Any],
+    recorder: Recorder | None,
+    *,
+    write_empty_chunks: bool,
+) -> None:
+    sharding = layout.sharding
+    assert sharding is not None
+    assert run.shard is not None
+    key = layout.key(run.shard)
+    base = layout.first_chunk(run.shard)
+    ninside = 1
+    for shards, chunks, s in zip(layout.objects.axes, layout.chunks.axes, run.shard, strict=True):
+        last = min(shards.start(s) + shards.size(s), shards.length) - 1
+        ninside *= chunks.chunk_at(last) - chunks.chunk_at(shards.start(s)) + 1
+    complete = len(run.jobs) == ninside and all(job.covers for job in run.jobs)
+    parts = {} if complete else _stored_parts(layout, key)
+    begun = perf_counter()
+    for job in run.jobs:
+        inner = tuple(c - b for c, b in zip(job.coords, base, strict=True))
+        part = box[job.target]
+        old = None if job.covers else parts.get(inner)
+        data = _encoded(layout, sharding.inner, job, part, old, write_empty_chunks)
+        parts.pop(inner, None)
+        if data is not None:
+            # an encoder may hand back a view of the scratch array, which the next chunk overwrites
+            parts[inner] = bytes(data)
+        encoded = perf_counter()
+        if recorder is not None:
+            nbytes_stored = -1 if data is None else len(data)
+            recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
+        begun = encoded
+    indices.drop(layout.store, key)
+    _replace(layout, key, sharding.assemble(parts) if parts else None)
+
+
+def _stored_parts(layout: ArrayLayout, key: str) -> dict[tuple[int, ...], Buffer]:
+    """The encoded inner chunks of a stored shard, by their coordinates in it."""
+    sharding = layout.sharding
+    assert sharding is not None
+    data = layout.store.get(key)
+    if data is None:
+        return {}
+    view = memoryview(data)
+    size = sharding.index_nbytes
+    if len(view) < size:
+        raise CodecError(f"a shard of {len(view)} bytes, which is less than its index has")
+    index = sharding.decode_index(view[-size:] if sharding.index_location == "end" else view[:size])
+    parts: dict[tuple[int, ...], Buffer] = {}
+    for inner in np.ndindex(*index.shape[:-1]):
+        offset, nbytes = map(int, index[inner])
+        if offset == MISSING and nbytes == MISSING:
+            continue
+        if offset + nbytes > len(view):
+            raise CodecError(f"the shard's index points to bytes {offset} to {offset + nbytes}")
+        parts[inner] = view[offset : offset + nbytes]
+    return parts

@@ -1,0 +1,5 @@
+"""The handle on a group, and the doors that open either kind of node."""
+
+from zlab.group.group import Group, create_group, open, open_group
+
+__all__ = ["Group", "create_group", "open", "open_group"]

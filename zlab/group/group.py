@@ -1,0 +1,411 @@
+"""`Group`: a handle on one group of a store, and the doors that open either kind of node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zlab.array import Array, Attributes, create_array
+from zlab.engine.nodes import (
+    create_node,
+    join,
+    read_document,
+    read_documents,
+    read_node,
+    write_attributes,
+)
+from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError
+from zlab.group.consolidated import Consolidated
+from zlab.metadata import ArrayMetadata, GroupMetadata, v2
+from zlab.metadata.node import parse_node
+from zlab.stores.open import store_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from zlab.metadata import ZarrFormat
+    from zlab.stores.base import Store
+    from zlab.stores.open import Mode, StoreLike
+
+
+class Group:
+    """A group in a store: a mapping from names to arrays and groups.
+
+    Make one with `zlab.open` or `zlab.create_group`; the constructor is for code that has the
+    metadata already.
+
+    Args:
+        store: Where the group is.
+        path: Its path in the store, `""` for the root.
+        metadata: Its model.
+        consolidated: Documents of the nodes below, where they were read at once.
+
+    Example:
+        >>> import zlab
+        >>> group = zlab.create_group("memory://")
+        >>> temperature = group.create_array("air/temperature", shape=(10,), dtype="float32")
+        >>> list(group), group["air/temperature"].shape
+        (['air'], (10,))
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        metadata: GroupMetadata,
+        consolidated: Consolidated | None = None,
+    ) -> None:
+        self._store = store
+        self._path = path
+        self._metadata = metadata
+        self._consolidated = consolidated
+        self._attrs: Attributes | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where the group is."""
+        return self._store
+
+    @property
+    def path(self) -> str:
+        """The path in the store, `""` for the root."""
+        return self._path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, `""` for the root."""
+        return self._path.rpartition("/")[2]
+
+    @property
+    def metadata(self) -> GroupMetadata:
+        """The model of the metadata document."""
+        return self._metadata
+
+    @property
+    def zarr_format(self) -> ZarrFormat:
+        """2 or 3."""
+        return self._metadata.zarr_format
+
+    @property
+    def consolidated(self) -> bool:
+        """Whether the members come from consolidated metadata, without a look at the store."""
+        return self._consolidated is not None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the store was opened for reading."""
+        return self._store.read_only
+
+    @property
+    def attrs(self) -> Attributes:
+        """The user's attributes, stored as they change."""
+        if self._attrs is None:
+            self._attrs = Attributes(self._metadata.attributes, self._write_attributes)
+        return self._attrs
+
+    def metadata_document(self) -> dict[str, Any]:
+        """The metadata as they are stored: the v3 document, or v2's documents by file name."""
+        documents = read_documents(self._store, self._path, self.zarr_format)
+        if documents is None:
+            raise NodeNotFoundError(
+                "the group is no longer there", store=self._store.name, key=self._path
+            )
+        return documents["zarr.json"] if self.zarr_format == 3 else documents  # noqa: PLR2004
+
+    # -- its members
+
+    def __getitem__(self, path: str) -> Array | Group:
+        """The array or group at a path below this group.
+
+        Raises:
+            NodeNotFoundError: There is none.
+            MetadataError: Its document cannot be understood.
+            StoreError: The storage failed.
+        """
+        where = join(self._path, path)
+        if not isinstance(path, str) or where == self._path:
+            msg = f"a member is named by its path, not {path!r:.80}"
+            raise NodeNotFoundError(msg, store=self._store.name, key=self._path)
+        metadata = self._read(where)
+        if metadata is None:
+            names = self.keys()
+            shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")  # noqa: PLR2004
+            raise NodeNotFoundError(
+                f"there is no array or group {path!r}",
+                store=self._store.name,
+                key=where,
+                hint=f"There are: {shown}" if names else "This group has no members",
+            )
+        return self._member(where, metadata)
+
+    def _read(self, where: str) -> ArrayMetadata | GroupMetadata | None:
+        if self._consolidated is None:
+            return read_node(self._store, where)
+        documents = self._consolidated.documents(where)
+        if documents is None:
+            return None
+        return parse_node(documents, store=self._store.name, path=where)
+
+    def _member(self, where: str, metadata: ArrayMetadata | GroupMetadata) -> Array | Group:
+        if isinstance(metadata, ArrayMetadata):
+            return Array(self._store, where, metadata)
+        return Group(self._store, where, metadata, self._consolidated)
+
+    def keys(self) -> list[str]:
+        """The names of the members, sorted; those with broken documents too."""
+        if self._consolidated is not None:
+            return self._consolidated.children(self._path)
+        names = []
+        for prefix in self._store.list_dir(self._path).prefixes:
+            try:
+                is_node = read_documents(self._store, prefix) is not None
+            except MetadataError:
+                is_node = True
+            if is_node:
+                names.append(prefix.rpartition("/")[2])
+        return names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and self._read(join(self._path, path)) is not None
+
+    def members(self) -> Iterator[tuple[str, Array | Group]]:
+        """Names and members, one after another, sorted by name.
+
+        Raises:
+            MetadataError: A member's document cannot be understood.
+        """
+        for name in self.keys():  # noqa: SIM118  a group is a mapping only by its names
+            yield name, self[name]
+
+    def arrays(self) -> Iterator[tuple[str, Array]]:
+        """Names and arrays."""
+        return ((name, node) for name, node in self.members() if isinstance(node, Array))
+
+    def groups(self) -> Iterator[tuple[str, Group]]:
+        """Names and groups."""
+        return ((name, node) for name, node in self.members() if isinstance(node, Group))
+
+    def tree(self, *, level: int | None = None) -> str:
+        """The hierarchy as text, one line a node.
+
+        Args:
+            level: How many levels below this group; all by default.
+
+        Example:
+            >>> import zlab
+            >>> group = zlab.create_group("memory://")
+            >>> _ = group.create_array("a/b", shape=(4, 2), dtype="int8")
+            >>> print(group.tree())
+            /
+            └── a
+                └── b (4, 2) int8
+        """
+        return "\n".join([f"/{self._path}", *_branches(self, "", level)])
+
+    # -- making members
+
+    def create_array(self, path: str, **kwargs: Any) -> Array:
+        """Creates an array below this group; `zlab.create_array` lists the arguments."""
+        self._forget_consolidated()
+        kwargs.setdefault("zarr_format", self.zarr_format)
+        return create_array(self._store, path=join(self._path, path), **kwargs)
+
+    def create_group(
+        self, path: str, *, attributes: Mapping[str, Any] | None = None, overwrite: bool = False
+    ) -> Group:
+        """Creates a group below this group, and those between.
+
+        Raises:
+            NodeExistsError: Something is there, and `overwrite` is false.
+        """
+        self._forget_consolidated()
+        return create_group(
+            self._store,
+            path=join(self._path, path),
+            zarr_format=self.zarr_format,
+            attributes=attributes,
+            overwrite=overwrite,
+        )
+
+    def require_group(self, path: str) -> Group:
+        """The group at a path, made where there is none.
+
+        Raises:
+            NodeExistsError: There is an array.
+        """
+        node = self[path] if path in self else self.create_group(path)
+        if isinstance(node, Array):
+            raise NodeExistsError(
+                "there is an array, not a group", store=self._store.name, key=node.path
+            )
+        return node
+
+    def _forget_consolidated(self) -> None:
+        # what was read at once does not know the new member
+        self._consolidated = None
+
+    # -- handles
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Group):
+            return NotImplemented
+        return (self._store, self._path) == (other._store, other._path)
+
+    def __hash__(self) -> int:
+        return hash((self._store.name, self._path))
+
+    def __repr__(self) -> str:
+        return f"<zlab.Group {join(self._store.name, self._path)} zarr_format={self.zarr_format}>"
+
+    def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+        write_attributes(self._store, self._path, self.zarr_format, attributes)
+        self._metadata = self._metadata.with_attributes(attributes)
+
+
+def _branches(group: Group, indent: str, level: int | None) -> Iterator[str]:
+    if level == 0:
+        return
+    members = list(group.members())
+    for place, (name, node) in enumerate(members):
+        is_last = place == len(members) - 1
+        branch, below = ("└── ", "    ") if is_last else ("├── ", "│   ")
+        if isinstance(node, Array):
+            yield f"{indent}{branch}{name} {node.shape} {node.dtype}"
+        else:
+            yield f"{indent}{branch}{name}"
+            yield from _branches(node, indent + below, None if level is None else level - 1)
+
+
+def open(  # noqa: A001  zlab.open is what users of zarr expect
+    store: StoreLike,
+    *,
+    mode: Mode = "r",
+    path: str = "",
+    zarr_format: ZarrFormat | None = None,
+    consolidated: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Array | Group:
+    """Opens the array or group at a place, whatever version it is.
+
+    Args:
+        store: A path (also of a `.zip`), a URL of any scheme that fsspec knows, a zlab store, a
+            mapping from keys to bytes, or an fsspec mapper.
+        mode: `"r"` to read; `"r+"` to read and write what exists; `"a"` makes a group where
+            nothing exists; `"w"` replaces what exists by an empty group; `"w-"` makes a group and
+            fails where something exists.
+        path: The node's path in the store.
+        zarr_format: Look for this version only; by default v3 first, then v2.
+        consolidated: Use consolidated metadata where there are some (`None`), always, or never.
+        storage_options: For the file system behind a URL.
+
+    Raises:
+        NodeNotFoundError: There is no array or group.
+        MetadataError: Its document cannot be understood, or consolidated metadata were asked for
+            and there are none.
+        NodeExistsError: Mode `"w-"`, and something is there.
+        StoreError: The storage failed.
+
+    Example:
+        >>> import zlab
+        >>> zlab.open("demo/digits.zarr")["images"][0]  # doctest: +SKIP
+    """
+    place, prefix = store_from(store, mode=mode, storage_options=storage_options)
+    where = join(prefix, path)
+    if mode in ("w", "w-"):
+        return create_group(place, path=where, zarr_format=zarr_format or 3, overwrite=mode == "w")
+    documents = read_documents(place, where, zarr_format)
+    if documents is None:
+        if mode == "a":
+            return create_group(place, path=where, zarr_format=zarr_format or 3)
+        version = f"Zarr v{zarr_format} " if zarr_format else ""
+        raise NodeNotFoundError(
+            f"there is no {version}array or group",
+            store=place.name,
+            key=where or None,
+            hint="A node has a zarr.json (v3), .zarray or .zgroup (v2) at its path",
+        )
+    metadata = parse_node(documents, store=place.name, path=where)
+    if isinstance(metadata, ArrayMetadata):
+        return Array(place, where, metadata)
+    found = None if consolidated is False else _read_consolidated(place, where, metadata)
+    if consolidated and found is None:
+        raise MetadataError(
+            "there are no consolidated metadata", store=place.name, key=where or None
+        )
+    return Group(place, where, metadata, found)
+
+
+def _read_consolidated(store: Store, where: str, metadata: GroupMetadata) -> Consolidated | None:
+    if metadata.zarr_format == 3:  # noqa: PLR2004  v3 has them inline
+        nodes = metadata.consolidated
+    else:
+        document = read_document(store, where, v2.CONSOLIDATED)
+        nodes = None if document is None else v2.parse_consolidated(document)
+    return None if nodes is None else Consolidated(where, nodes)
+
+
+def open_group(
+    store: StoreLike,
+    *,
+    mode: Mode = "r",
+    path: str = "",
+    zarr_format: ZarrFormat | None = None,
+    consolidated: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Group:
+    """Opens a group; `zlab.open` lists the arguments.
+
+    Raises:
+        NodeNotFoundError: There is none, or there is an array.
+    """
+    node = open(
+        store,
+        mode=mode,
+        path=path,
+        zarr_format=zarr_format,
+        consolidated=consolidated,
+        storage_options=storage_options,
+    )
+    if isinstance(node, Array):
+        raise NodeNotFoundError(
+            "this is an array, not a group",
+            store=node.store.name,
+            key=node.path or None,
+            hint="`zlab.open` opens either",
+        )
+    return node
+
+
+def create_group(
+    store: StoreLike,
+    *,
+    path: str = "",
+    zarr_format: ZarrFormat = 3,
+    attributes: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Group:
+    """Creates a group, and those above it.
+
+    Args:
+        store: A path, a URL, a store, or anything else that `zlab.open` takes.
+        path: Where in the store, `""` for its root.
+        zarr_format: 3, or 2.
+        attributes: The user's, JSON values.
+        overwrite: Replace what is there, with everything below it.
+        storage_options: For the file system behind a URL.
+
+    Raises:
+        NodeExistsError: Something is there, and `overwrite` is false.
+        ReadOnlyError: The store is read-only.
+    """
+    place, prefix = store_from(store, mode="a", storage_options=storage_options)
+    where = join(prefix, path)
+    metadata = GroupMetadata(zarr_format, dict(attributes or {}))
+    create_node(place, where, metadata, overwrite=overwrite)
+    return Group(place, where, metadata)

@@ -1,0 +1,341 @@
+"""Data types: what one element is, by its registered name, in memory and in a document.
+
+In memory every type is a NumPy dtype in native byte order. The small floats and integers of
+machine learning are `ml_dtypes`, imported only for an array that has one.
+
+Source: Zarr v3 core specification, section "Data types", and the registry in zarr-extensions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
+from zlab.metadata.extension import NamedConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Family: TypeAlias = Literal[
+    "bool",
+    "int",
+    "uint",
+    "float",
+    "complex",
+    "raw",
+    "datetime",
+    "timedelta",
+    "utf32",
+    "null_terminated",
+    "string",
+    "bytes",
+    "struct",
+]
+
+_NUMPY_NAMES: dict[str, Family] = {
+    "bool": "bool",
+    **dict.fromkeys(("int8", "int16", "int32", "int64"), "int"),
+    **dict.fromkeys(("uint8", "uint16", "uint32", "uint64"), "uint"),
+    **dict.fromkeys(("float16", "float32", "float64"), "float"),
+    **dict.fromkeys(("complex64", "complex128"), "complex"),
+}
+_ML_NAMES: dict[str, Family] = {
+    **dict.fromkeys(("int2", "int4"), "int"),
+    **dict.fromkeys(("uint2", "uint4"), "uint"),
+    **dict.fromkeys(
+        (
+            "bfloat16",
+            "float4_e2m1fn",
+            "float6_e2m3fn",
+            "float6_e3m2fn",
+            "float8_e3m4",
+            "float8_e4m3",
+            "float8_e4m3b11fnuz",
+            "float8_e4m3fnuz",
+            "float8_e5m2",
+            "float8_e5m2fnuz",
+            "float8_e8m0fnu",
+        ),
+        "float",
+    ),
+}
+_COMPLEX_OF_NUMPY = {"complex_float32": "complex64", "complex_float64": "complex128"}
+_ALIASES = {"binary": "bytes", "variable_length_bytes": "bytes", "structured": "struct"}
+_RAW_BITS = re.compile(r"r([1-9][0-9]*)")
+_UNITS = (
+    "Y",
+    "M",
+    "W",
+    "D",
+    "h",
+    "m",
+    "s",
+    "ms",
+    "us",
+    "ns",
+    "ps",
+    "fs",
+    "as",
+    "generic",
+)
+_MAX_ELEMENT_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """One element's type.
+
+    Attributes:
+        name: The registered name.
+        dtype: The NumPy dtype in memory, in native byte order.
+        family: What kind of value it is; it decides how fill values are written.
+        configuration: Parameters of the named type, JSON values.
+        fields: Names and types of a struct's members, in order.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    family: Family
+    configuration: Mapping[str, Any] = dataclass_field(default_factory=dict)
+    fields: tuple[tuple[str, DataType], ...] = ()
+
+    def format(self) -> str | dict[str, Any]:
+        """The form of a v3 document: the bare name, or an object where there are parameters."""
+        if self.fields:
+            members = [{"name": name, "data_type": kind.format()} for name, kind in self.fields]
+            return {"name": self.name, "configuration": {"fields": members}}
+        if self.configuration:
+            return {"name": self.name, "configuration": dict(self.configuration)}
+        return self.name
+
+
+def parse_data_type(value: object) -> DataType:
+    """Parses the `data_type` of a v3 document.
+
+    Args:
+        value: A name, or an object with a name and a configuration.
+
+    Raises:
+        UnknownDataTypeError: The name is not known.
+        MetadataError: The configuration does not fit the name.
+
+    Example:
+        >>> parse_data_type("int16").dtype
+        dtype('int16')
+    """
+    spec = NamedConfig.parse(value, "data_type")
+    name = _ALIASES.get(spec.name, spec.name)
+    configuration = spec.configuration
+    if name in _PARAMETRIC:
+        return _PARAMETRIC[name](configuration)
+    if configuration:
+        msg = f"data type {name!r} takes no configuration, got {dict(configuration)!r:.80}"
+        raise MetadataError(msg)
+    return _named(name)
+
+
+@lru_cache(maxsize=128)
+def _named(name: str) -> DataType:
+    """A type without parameters."""
+    if name in _NUMPY_NAMES:
+        return DataType(name, np.dtype(name), _NUMPY_NAMES[name])
+    if name in _ML_NAMES:
+        return DataType(name, _ml_dtype(name), _ML_NAMES[name])
+    if name in _COMPLEX_OF_NUMPY:
+        return DataType(name, np.dtype(_COMPLEX_OF_NUMPY[name]), "complex")
+    if name.startswith("complex_"):
+        part = name.removeprefix("complex_")
+        if part == "float16" or _ML_NAMES.get(part) == "float":
+            member = _named(part)
+            pair = np.dtype([("real", member.dtype), ("imag", member.dtype)])
+            return DataType(name, pair, "complex")
+    if name == "string":
+        return DataType(name, np.dtypes.StringDType(), "string")
+    if name == "bytes":
+        return DataType(name, np.dtype(object), "bytes")
+    raw = _RAW_BITS.fullmatch(name)
+    if raw:
+        bits = int(raw[1])
+        if bits % 8 or bits // 8 > _MAX_ELEMENT_BYTES:
+            msg = f"data type {name!r}: the number of bits must be a multiple of 8, below 2**27"
+            raise MetadataError(msg)
+        return DataType(name, np.dtype(f"V{bits // 8}"), "raw")
+    raise UnknownDataTypeError(
+        f"unknown data type {name!r:.80}",
+        hint="A newer zlab, or a package that registers it, may know it",
+    )
+
+
+def _ml_dtype(name: str) -> np.dtype[Any]:
+    import ml_dtypes  # noqa: PLC0415  it is needed by few arrays and costs 10 ms
+
+    return np.dtype(getattr(ml_dtypes, name))
+
+
+def _length_bytes(configuration: Mapping[str, Any], name: str, unit: int = 1) -> int:
+    length = configuration.get("length_bytes")
+    if (
+        set(configuration) != {"length_bytes"}
+        or not isinstance(length, int)
+        or isinstance(length, bool)
+        or not 0 <= length <= _MAX_ELEMENT_BYTES
+        or length % unit
+    ):
+        msg = f"data type {name!r} needs length_bytes, a multiple of {unit}, not {configuration!r}"
+        raise MetadataError(msg)
+    return length
+
+
+def _utf32(configuration: Mapping[str, Any]) -> DataType:
+    length = _length_bytes(configuration, "fixed_length_utf32", 4)
+    return DataType(
+        "fixed_length_utf32",
+        np.dtype(f"U{length // 4}"),
+        "utf32",
+        {"length_bytes": length},
+    )
+
+
+def _null_terminated(configuration: Mapping[str, Any]) -> DataType:
+    length = _length_bytes(configuration, "null_terminated_bytes")
+    return DataType(
+        "null_terminated_bytes",
+        np.dtype(f"S{length}"),
+        "null_terminated",
+        {"length_bytes": length},
+    )
+
+
+def _raw_bytes(configuration: Mapping[str, Any]) -> DataType:
+    length = _length_bytes(configuration, "raw_bytes")
+    return DataType("raw_bytes", np.dtype(f"V{length}"), "raw", {"length_bytes": length})
+
+
+def _time(name: Literal["datetime", "timedelta"], configuration: Mapping[str, Any]) -> DataType:
+    unit = configuration.get("unit", "generic")
+    scale = configuration.get("scale_factor", 1)
+    if (
+        unit not in _UNITS
+        or not isinstance(scale, int)
+        or isinstance(scale, bool)
+        or not 0 < scale < 1 << 31
+        or set(configuration) - {"unit", "scale_factor"}
+    ):
+        msg = f"data type numpy.{name}64: bad configuration {dict(configuration)!r:.80}"
+        raise MetadataError(msg)
+    code = "M8" if name == "datetime" else "m8"
+    dtype = np.dtype(code if unit == "generic" else f"{code}[{scale}{unit}]")
+    return DataType(f"numpy.{name}64", dtype, name, {"unit": unit, "scale_factor": scale})
+
+
+def _struct(configuration: Mapping[str, Any]) -> DataType:
+    members = configuration.get("fields")
+    if set(configuration) != {"fields"} or not isinstance(members, list) or not members:
+        msg = "data type 'struct' needs a configuration with a list of fields"
+        raise MetadataError(msg)
+    fields: list[tuple[str, DataType]] = []
+    for member in members:
+        # `structured`, the legacy alias, wrote pairs; `struct` writes objects
+        if isinstance(member, list) and len(member) == 2:  # noqa: PLR2004  a pair
+            name, kind = member
+        elif isinstance(member, dict) and set(member) == {"name", "data_type"}:
+            name, kind = member["name"], member["data_type"]
+        else:
+            msg = f"a field of data type 'struct' must have a name and a data_type: {member!r:.80}"
+            raise MetadataError(msg)
+        if not isinstance(name, str) or not name:
+            msg = f"a field of data type 'struct' has a bad name: {name!r:.80}"
+            raise MetadataError(msg)
+        fields.append((name, parse_data_type(kind)))
+    return struct_of(fields)
+
+
+def struct_of(fields: list[tuple[str, DataType]]) -> DataType:
+    """The struct of these members, packed without padding.
+
+    Raises:
+        MetadataError: Two members have one name, or a member has no fixed size.
+    """
+    names = [name for name, _ in fields]
+    if len(set(names)) != len(names):
+        msg = f"data type 'struct': field names must differ, got {names!r:.120}"
+        raise MetadataError(msg)
+    if any(kind.dtype.hasobject or kind.family == "string" for _, kind in fields):
+        msg = "data type 'struct': every field must have a fixed size"
+        raise MetadataError(msg)
+    dtype = np.dtype([(name, kind.dtype) for name, kind in fields])
+    return DataType("struct", dtype, "struct", {}, tuple(fields))
+
+
+_PARAMETRIC = {
+    "fixed_length_utf32": _utf32,
+    "null_terminated_bytes": _null_terminated,
+    "raw_bytes": _raw_bytes,
+    "numpy.datetime64": lambda configuration: _time("datetime", configuration),
+    "numpy.timedelta64": lambda configuration: _time("timedelta", configuration),
+    "struct": _struct,
+}
+
+
+def data_type_of(dtype: object) -> DataType:
+    """The data type that a NumPy dtype (or anything `numpy.dtype` takes) is stored as.
+
+    Raises:
+        DataTypeError: No registered type holds it exactly.
+
+    Example:
+        >>> data_type_of(">f4").name
+        'float32'
+        >>> data_type_of("<U5").configuration
+        {'length_bytes': 20}
+    """
+    if isinstance(dtype, str) and (dtype in _ML_NAMES or dtype in ("string", "bytes")):
+        return _named(dtype)
+    if dtype is str:
+        return _named("string")
+    try:
+        native = np.dtype(dtype).newbyteorder("=")  # type: ignore[call-overload]  any dtype-like
+    except TypeError as error:
+        msg = f"{dtype!r:.80} is not a data type"
+        raise DataTypeError(msg) from error
+    found = _of_native(native)
+    if found is None:
+        hint = "Variable-length text is dtype 'string', variable-length bytes 'bytes'"
+        raise DataTypeError(f"no Zarr data type holds {native!r}", hint=hint)
+    return found
+
+
+def _of_native(dtype: np.dtype[Any]) -> DataType | None:
+    if dtype.fields is not None:
+        members: list[tuple[str, DataType]] = []
+        for name, member in dtype.fields.items():
+            kind = _of_native(member[0].newbyteorder("="))
+            if kind is None:
+                return None
+            members.append((name, kind))
+        return struct_of(members)
+    if dtype.name in _NUMPY_NAMES or dtype.name in _ML_NAMES:
+        return _named(dtype.name)
+    if dtype.kind == "T":
+        return _named("string")
+    size = dtype.itemsize
+    match dtype.kind:
+        case "V" if dtype.subdtype is None and size:
+            return _named(f"r{8 * size}")
+        case "U":
+            return _utf32({"length_bytes": size})
+        case "S":
+            return _null_terminated({"length_bytes": size})
+        case "M" | "m":
+            unit, scale = np.datetime_data(dtype)
+            name: Literal["datetime", "timedelta"] = (
+                "datetime" if dtype.kind == "M" else "timedelta"
+            )
+            return _time(name, {"unit": unit, "scale_factor": scale})
+    return None

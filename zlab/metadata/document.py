@@ -1,0 +1,53 @@
+"""JSON documents as bytes: read strictly, written readably.
+
+Zarr v3 forbids NaN and Infinity as JSON tokens; attributes of v2 stores hold them all the same
+(xarray and zarr-python 2 wrote them), so they are read everywhere and never written.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from zlab.errors import MetadataError
+
+if TYPE_CHECKING:
+    from zlab.memory import Buffer
+
+_MAX_BYTES = 1 << 28
+
+
+def parse_json(data: Buffer, *, key: str, store: str) -> dict[str, Any]:
+    """Parses a metadata document, which is a JSON object.
+
+    Raises:
+        MetadataError: Not JSON, not an object, or far larger than metadata are.
+    """
+    hint = "The document may be truncated or overwritten; `zlab verify` shows what is left"
+    if len(data) > _MAX_BYTES:
+        raise MetadataError(f"a metadata document of {len(data)} bytes", store=store, key=key)
+    try:
+        document = json.loads(bytes(data))
+    except (ValueError, RecursionError) as error:
+        what = f"not a JSON document, {len(data)} bytes that start with {bytes(data[:20])!r}"
+        raise MetadataError(what, store=store, key=key, hint=hint) from error
+    if not isinstance(document, dict):
+        what = f"a metadata document must be a JSON object, not {type(document).__name__}"
+        raise MetadataError(what, store=store, key=key, hint=hint)
+    return document
+
+
+def format_json(document: dict[str, Any]) -> bytes:
+    """The document's bytes.
+
+    Raises:
+        MetadataError: A value that JSON does not have: NaN, bytes, an object of Python.
+    """
+    try:
+        return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MetadataError(
+            f"metadata that cannot be written as JSON: {error}",
+            hint="Attributes hold text, numbers, booleans, None, and lists and dicts of them; "
+            "write NaN and infinities as text",
+        ) from error

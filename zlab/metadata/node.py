@@ -1,0 +1,63 @@
+"""The documents of one node, whichever version they are: what to look for, and the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zlab.errors import MetadataError
+from zlab.metadata import v2, v3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from zlab.metadata.model import NodeMetadata, ZarrFormat
+
+DOCUMENT_NAMES = frozenset({v3.DOCUMENT, v2.ARRAY, v2.GROUP, v2.ATTRIBUTES, v2.CONSOLIDATED})
+"""Keys with these last parts are metadata, never chunks and never nodes."""
+
+
+def find_documents(
+    get: Callable[[str], dict[str, Any] | None], zarr_format: ZarrFormat | None = None
+) -> dict[str, dict[str, Any]] | None:
+    """The documents of a node by file name, or `None` where there is no node.
+
+    `zarr.json` is looked for first: where a node has both versions' documents, v3 is meant.
+
+    Args:
+        get: Returns a parsed document by file name, `None` where it does not exist.
+        zarr_format: Look for this version only.
+    """
+    if zarr_format in (None, 3):
+        document = get(v3.DOCUMENT)
+        if document is not None:
+            return {v3.DOCUMENT: document}
+    if zarr_format in (None, 2):
+        for name in (v2.ARRAY, v2.GROUP):
+            document = get(name)
+            if document is not None:
+                attributes = get(v2.ATTRIBUTES)
+                found = {name: document}
+                return found if attributes is None else found | {v2.ATTRIBUTES: attributes}
+    return None
+
+
+def parse_node(
+    documents: Mapping[str, Mapping[str, Any]], *, store: str, path: str
+) -> NodeMetadata:
+    """The model of a node; errors say which node of which store.
+
+    Raises:
+        MetadataError: The documents cannot be understood.
+    """
+    is_v3 = v3.DOCUMENT in documents
+    key = "/".join(part for part in (path, v3.DOCUMENT if is_v3 else next(iter(documents))) if part)
+    try:
+        return v3.parse_node(documents[v3.DOCUMENT]) if is_v3 else v2.parse_node(documents)
+    except MetadataError as error:
+        error.locate(store=store, key=key)
+        raise
+
+
+def format_node(node: NodeMetadata) -> dict[str, dict[str, Any]]:
+    """The documents of a node by file name, in its own version."""
+    return v3.format_node(node) if node.zarr_format == 3 else v2.format_node(node)  # noqa: PLR2004
