@@ -60,8 +60,7 @@ def main(targets: list[str]) -> int:
         for line in outcome.closing:
             print(f"         {line}")
     failed = [outcome.target for outcome in outcomes if not outcome.passed]
-    print(f"
-{len(outcomes)} stages, {len(failed)} failed", *failed)
+    print(f"\n{len(outcomes)} stages, {len(failed)} failed", *failed)
     return 1 if failed else 0
 
 
