@@ -3,6 +3,9 @@
 A codec is made once, for one chunk shape and data type, when an array is opened; inside the
 chunk loop only `encode` and `decode` run. Codecs hold no state that changes, so threads share them.
 
+A codec of another package implements one of these protocols and is named by an entry point of
+the group `zlab.codecs`, or handed to `zlab.codecs.registry.register`.
+
 Source: Zarr v3 core specification, section "Codecs".
 """
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from zlab.memory import Buffer
 
 Array: TypeAlias = "NDArray[Any]"
+Kind: TypeAlias = Literal["array-array", "array-bytes", "bytes-bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +41,46 @@ class ChunkSpec:
     fill_value: Any
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the chunk in memory."""
-        n = self.dtype.itemsize
+    def size(self) -> int:
+        """Elements of the chunk."""
+        n = 1
         for length in self.shape:
             n *= length
         return n
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the chunk in memory."""
+        return self.size * self.dtype.itemsize
 
-class ArrayArrayCodec(Protocol):
-    """Turns an array into another array."""
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether the elements lie in the array's own memory (not strings, not objects)."""
+        return not self.dtype.hasobject and self.dtype.kind != "T"
+
+
+class Codec(Protocol):
+    """What the three kinds share.
+
+    Attributes:
+        name: The registered name.
+        kind: Which of the three it is.
+        configuration: All parameters as they hold for this chunk, defaults filled in: what a
+            metadata document has to record.
+    """
 
     name: ClassVar[str]
+    kind: ClassVar[Kind]
+
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        """All parameters, JSON values."""
+        ...
+
+
+class ArrayArrayCodec(Codec, Protocol):
+    """Turns an array into another array."""
+
     kind: ClassVar[Literal["array-array"]]
     encoded: ChunkSpec
     """What `encode` returns."""
@@ -59,18 +91,25 @@ class ArrayArrayCodec(Protocol):
         ...
 
     def encode(self, array: Array) -> Array:
-        """Encodes an array of `chunk`'s shape and dtype."""
+        """Encodes an array of `chunk`'s shape and dtype; may return a view of it."""
         ...
 
     def decode(self, array: Array) -> Array:
         """Decodes an array of `encoded`'s shape and dtype; may return a view of it."""
         ...
 
+    def encoded_view(self, out: Array) -> Array | None:
+        """The view of `out` that becomes the decoded chunk when the encoded one is written to it.
 
-class ArrayBytesCodec(Protocol):
+        A transpose has one, so that the next codec may write straight into the output. `None`
+        where there is none, because the codec changes values.
+        """
+        ...
+
+
+class ArrayBytesCodec(Codec, Protocol):
     """Turns an array into bytes: exactly one stands in each pipeline."""
 
-    name: ClassVar[str]
     kind: ClassVar[Literal["array-bytes"]]
     encoded_nbytes: int | None
     """Bytes that `encode` returns, or `None` where that depends on the values."""
@@ -84,19 +123,24 @@ class ArrayBytesCodec(Protocol):
         ...
 
     def encode(self, array: Array) -> Buffer:
-        """Encodes an array of `chunk`'s shape and dtype (any strides)."""
+        """Encodes an array of `chunk`'s shape and dtype, with any strides.
+
+        The bytes may be the array's own memory.
+        """
         ...
 
     def decode(self, data: Buffer) -> Array:
-        """Decodes into an array of `chunk`'s shape and dtype; it may be a read-only view of
-        `data`. Raises `CodecError` where the bytes do not fit."""
+        """Decodes into an array of `chunk`'s shape and dtype; it may be a view of `data`.
+
+        Raises:
+            CodecError: The bytes do not fit.
+        """
         ...
 
 
-class BytesBytesCodec(Protocol):
+class BytesBytesCodec(Codec, Protocol):
     """Turns bytes into bytes: compressors, checksums, shuffles."""
 
-    name: ClassVar[str]
     kind: ClassVar[Literal["bytes-bytes"]]
     encoded_nbytes: int | None
     """Bytes that `encode` returns, or `None` where that depends on the values."""
