@@ -1,0 +1,1 @@
+"""Keys to bytes: directories, memory, zip archives, and whatever fsspec reaches."""

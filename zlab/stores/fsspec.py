@@ -1,0 +1,367 @@
+"""Everything that fsspec reaches: the only importer of fsspec."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
+from urllib.parse import quote, unquote
+
+from zlab.errors import (
+    MissingExtraError,
+    StoreError,
+    StoreNotFoundError,
+    StorePermissionError,
+)
+from zlab.stores.base import (
+    Entry,
+    Listing,
+    Suffix,
+    bad_range,
+    check_key,
+    check_prefix,
+    check_writable,
+    span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from fsspec import AbstractFileSystem
+    from fsspec.mapping import FSMap
+
+    from zlab.memory import Buffer
+    from zlab.stores.base import ByteRange
+
+_LOCAL = {"file", "local", "memory"}
+_HTTP = {"http", "https"}
+# what object stores say when the bucket is missing, which fsspec reports as a missing file
+_NO_CONTAINER = re.compile(
+    r"NoSuchBucket|specified bucket does not exist|ContainerNotFound|NoSuchContainer", re.IGNORECASE
+)
+_GLOB = re.compile(r"[*?\[]")
+_SECRETS = re.compile(r"(?<=://)[^/@\s]*@|\?[^\s'\")>]*")
+
+
+class FsspecStore:
+    """Objects as the files of an fsspec filesystem.
+
+    A write is as atomic as the filesystem's own `pipe_file`: object stores replace an object as a
+    whole. Listings are asked for anew each time, not taken from the filesystem's cache.
+
+    Args:
+        where: A URL, which may be a chain such as `"simplecache::s3://bucket/store.zarr"`, or a
+            filesystem.
+        path: The root inside a given filesystem.
+        storage_options: For the filesystem of a URL: credentials, endpoint and the like. They
+            appear in no message, repr or event, but a pickle of the store carries them.
+        read_only: Refuse writes.
+
+    Raises:
+        MissingExtraError: fsspec, or the library that this kind of URL needs, is not installed.
+        StoreError: There is no such kind of URL, or it cannot be opened.
+        TypeError: The filesystem is an asynchronous one.
+
+    Example:
+        >>> store = FsspecStore("memory://example/store.zarr")
+        >>> store.put("a/c/0", b"bytes")
+        >>> store.get("a/c/0")
+        b'bytes'
+    """
+
+    def __init__(
+        self,
+        where: str | AbstractFileSystem,
+        path: str = "",
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+        read_only: bool = False,
+    ) -> None:
+        if isinstance(where, str):
+            self.fs, self.root = _open_url(where, dict(storage_options or {}))
+            self.name = _redact(where).rstrip("/")
+        else:
+            self.fs = where
+            self.root = where._strip_protocol(path)  # noqa: SLF001 - how fsspec normalises a path
+            self.name = _redact(f"{_protocols(where)[0]}://{self.root.strip('/')}")
+        if getattr(self.fs, "asynchronous", False):
+            msg = "an asynchronous filesystem cannot be used; make it with asynchronous=False"
+            raise TypeError(msg)
+        self.root = self.root.rstrip("/")
+        self.read_only = read_only
+        self.local = _LOCAL.issuperset(_protocols(self.fs))
+        self._quoted = not _HTTP.isdisjoint(_protocols(self.fs))
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"FsspecStore({self.name!r}{', read_only=True' if self.read_only else ''})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, FsspecStore) and bool(self.fs == other.fs) and self.root == other.root
+        )
+
+    def __hash__(self) -> int:
+        return hash((FsspecStore, self.name))
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
+        """The object's bytes, or those of a range; `None` only where there is no such file.
+
+        Raises:
+            StoreError: The filesystem failed, or the object has no such range.
+            StoreNotFoundError: The bucket or container does not exist.
+        """
+        fs, path = self._at(check_key(key, self.name))
+        try:
+            if byte_range is None:
+                return _bytes(fs.cat_file(path))
+            if byte_range.nbytes <= 0 or isinstance(byte_range, Suffix):
+                return self._get_measured(fs, path, key, byte_range)
+            start, nbytes = byte_range
+            data = _bytes(fs.cat_file(path, start=start, end=start + nbytes))
+        except Exception as error:
+            if self._is_absent(error, key):
+                return None
+            raise self._failure(error, "the object cannot be read", key) from error
+        if len(data) > nbytes:  # a server that knows no ranges sent the whole object
+            start, stop = span(byte_range, len(data), self.name, key)
+            return data[start:stop]
+        if len(data) < nbytes:
+            raise bad_range(byte_range, self.name, key)
+        return data
+
+    def put(self, key: str, value: Buffer) -> None:
+        """Replaces the object.
+
+        Raises:
+            StoreError: The filesystem failed.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, key)
+        fs, path = self._at(check_key(key, self.name))
+        try:
+            try:
+                fs.pipe_file(path, bytes(value))
+            except FileNotFoundError:  # a filesystem with directories
+                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                fs.pipe_file(path, bytes(value))
+        except Exception as error:
+            raise self._failure(error, "the object cannot be written", key) from error
+
+    def delete(self, key: str) -> None:
+        """Removes the object; one that does not exist is no error.
+
+        Raises:
+            StoreError: The filesystem failed.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, key)
+        fs, path = self._at(check_key(key, self.name))
+        try:
+            if fs.isfile(path):
+                fs.rm_file(path)
+        except Exception as error:
+            if not self._is_absent(error, key):
+                raise self._failure(error, "the object cannot be deleted", key) from error
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Removes every object below a prefix.
+
+        Raises:
+            StoreError: The filesystem failed.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, prefix)
+        fs, path = self._at(check_prefix(prefix, self.name))
+        try:
+            fs.invalidate_cache()
+            if prefix and fs.isfile(path):
+                return
+            below = [path] if prefix else fs.ls(path, detail=False)
+            for item in below:
+                if _GLOB.search(item):  # `rm` would take it for a pattern
+                    for file in fs.find(item):
+                        fs.rm_file(file)
+                else:
+                    fs.rm(item, recursive=True)
+        except Exception as error:
+            if not self._is_absent(error, prefix):
+                raise self._failure(error, "the objects cannot be deleted", prefix) from error
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects below a prefix, at any depth.
+
+        Raises:
+            StoreError: The filesystem failed, or cannot list.
+        """
+        fs, path = self._at(check_prefix(prefix, self.name))
+        found = self._listed(lambda: fs.find(path, detail=True).values(), prefix)
+        below = f"{prefix}/" if prefix else ""
+        for key, info in found:
+            if info["type"] != "directory" and key.startswith(below):
+                yield Entry(key, info["size"] or 0)
+
+    def list_dir(self, prefix: str = "") -> Listing:
+        """One level below a prefix; empty where there is nothing.
+
+        Raises:
+            StoreError: The filesystem failed, or cannot list.
+        """
+        fs, path = self._at(check_prefix(prefix, self.name))
+        entries: list[Entry] = []
+        prefixes: list[str] = []
+        below = f"{prefix}/" if prefix else ""
+        for key, info in self._listed(lambda: fs.ls(path, detail=True), prefix):
+            if key == below or not key.startswith(below):  # `ls` of a file is that file
+                continue
+            if info["type"] == "directory":
+                prefixes.append(key)
+            else:
+                entries.append(Entry(key, info["size"] or 0))
+        return Listing(sorted(entries), sorted(prefixes))
+
+    def nbytes(self, key: str) -> int | None:
+        """The object's size, or `None` where it does not exist.
+
+        Raises:
+            StoreError: The filesystem failed, or does not tell sizes.
+        """
+        fs, path = self._at(check_key(key, self.name))
+        try:
+            fs.invalidate_cache()
+            info = fs.info(path)
+        except Exception as error:
+            if self._is_absent(error, key):
+                return None
+            raise self._failure(error, "the object cannot be looked up", key) from error
+        return None if info["type"] == "directory" else _size(info, self.name, key)
+
+    def version(self, key: str) -> object:
+        """`None`: it takes a request."""
+        del key
+        return None
+
+    def _at(self, key: str) -> tuple[AbstractFileSystem, str]:
+        if self._pid != os.getpid():
+            # event loops and connections do not survive a fork; the recipe for new ones does
+            self.fs = type(self.fs)(*self.fs.storage_args, **self.fs.storage_options)
+            self._pid = os.getpid()
+        name = quote(key) if self._quoted else key
+        return self.fs, f"{self.root}/{name}" if key else self.root
+
+    def _get_measured(
+        self, fs: AbstractFileSystem, path: str, key: str, byte_range: ByteRange
+    ) -> Buffer:
+        """Asks for the size first: what a suffix means differs between filesystems."""
+        start, stop = span(byte_range, _size(fs.info(path), self.name, key), self.name, key)
+        if start == stop:
+            return b""
+        data = _bytes(fs.cat_file(path, start=start, end=stop))
+        if len(data) > stop - start:
+            data = data[start:stop]
+        if len(data) < stop - start:
+            raise bad_range(byte_range, self.name, key)
+        return data
+
+    def _listed(
+        self, call: Callable[[], Iterable[dict[str, Any]]], prefix: str
+    ) -> Iterable[tuple[str, dict[str, Any]]]:
+        try:
+            self.fs.invalidate_cache()
+            infos = list(call())
+        except Exception as error:
+            if self._is_absent(error, prefix):
+                return []
+            raise self._failure(error, "the objects cannot be listed", prefix) from error
+        # some filesystems list with a leading slash, some without, whatever they were asked with
+        root = f"{self.root.lstrip('/')}/" if self.root.strip("/") else ""
+        keys: list[tuple[str, dict[str, Any]]] = []
+        for info in infos:
+            path = info["name"].lstrip("/")
+            if path.startswith(root):
+                key = path[len(root) :].rstrip("/")
+                if key:  # otherwise the marker of the root itself
+                    keys.append((unquote(key) if self._quoted else key, info))
+        return keys
+
+    def _is_absent(self, error: Exception, key: str) -> bool:
+        if isinstance(error, (IsADirectoryError, NotADirectoryError)):
+            return True
+        if not isinstance(error, FileNotFoundError):
+            return False
+        cause: BaseException | None = error
+        while cause is not None:
+            if _NO_CONTAINER.search(str(cause)):
+                raise StoreNotFoundError(
+                    "the bucket or container does not exist", store=self.name, key=key
+                ) from error
+            cause = cause.__cause__
+        return True
+
+    def _failure(self, error: Exception, what: str, key: str) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, NotImplementedError):
+            reason = f"{type(self.fs).__name__} does not do this"
+        else:
+            reason = f"{type(error).__name__} {_redact(str(error))}".strip()
+        kind = StorePermissionError if isinstance(error, PermissionError) else StoreError
+        failure = kind(f"{what}: {reason}", store=self.name, key=key)
+        if isinstance(error, OSError):
+            failure.errno = error.errno
+        return failure
+
+
+def is_filesystem(target: object) -> TypeGuard[AbstractFileSystem]:
+    """Whether it is an fsspec filesystem; fsspec is not imported for it."""
+    fsspec = sys.modules.get("fsspec")
+    return fsspec is not None and isinstance(target, fsspec.AbstractFileSystem)
+
+
+def is_mapper(target: object) -> TypeGuard[FSMap]:
+    """Whether it is what `fsspec.get_mapper` returns; fsspec is not imported for it."""
+    fsspec = sys.modules.get("fsspec")
+    return fsspec is not None and isinstance(target, fsspec.FSMap)
+
+
+def _open_url(url: str, options: dict[str, Any]) -> tuple[AbstractFileSystem, str]:
+    try:
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - 60 ms that a local store need not pay
+    except ImportError as error:
+        library, purpose = "fsspec", f"opening {_redact(url)}"
+        raise MissingExtraError(library, "cloud", purpose) from error
+    try:
+        return url_to_fs(url, **options)  # type: ignore[no-any-return]
+    except ImportError as error:
+        library = error.name or "another library"
+        raise MissingExtraError(library, "cloud", f"opening {_redact(url)}") from error
+    except FileNotFoundError as error:
+        raise StoreNotFoundError("there is no such place", store=_redact(url)) from error
+    except ValueError as error:
+        raise StoreError(f"cannot be opened: {_redact(str(error))}", store=_redact(url)) from error
+    except PermissionError as error:
+        raise StorePermissionError("cannot be opened", store=_redact(url)) from error
+    except Exception as error:
+        what = f"cannot be opened: {type(error).__name__} {_redact(str(error))}"
+        raise StoreError(what, store=_redact(url)) from error
+
+
+def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _redact(text: str) -> str:
+    """Without the user name and password, and the (perhaps signed) query, of each URL."""
+    return _SECRETS.sub("", text)
+
+
+def _size(info: dict[str, Any], store: str, key: str) -> int:
+    size = info.get("size")
+    if size is None:
+        raise StoreError("the filesystem does not tell the object's size", store=store, key=key)
+    return int(size)
+
+
+def _bytes(data: object) -> bytes:
+    return data if isinstance(data, bytes) else bytes(data)  # type: ignore[call-overload]

@@ -1,0 +1,462 @@
+"""A directory of the local file system.
+
+An object is a file. It is written under a temporary name beside its place and then renamed onto
+it, so that a reader sees the old bytes or the new ones and a writer that is killed leaves nothing
+but a file that no listing shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import shutil
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from zlab.errors import StoreError, StoreNotFoundError
+from zlab.stores.base import (
+    Entry,
+    Listing,
+    Range,
+    bad_range,
+    check_key,
+    check_prefix,
+    check_writable,
+    span,
+    storage_error,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zlab.memory import Buffer
+    from zlab.stores.base import ByteRange
+
+T = TypeVar("T")
+DirEntries: TypeAlias = "list[os.DirEntry[str]]"
+
+# O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer for ever
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+# a put finds its directory gone only while another thread deletes the last object in it
+_PUT_ATTEMPTS = 20
+# Windows refuses to open, replace or delete a file for as long as another process, often a virus
+# scanner, has it open: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION
+_WINDOWS_BUSY = (5, 32)
+_WINDOWS_WAITS_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+_PARTIAL_PREFIX = ".zlab-"
+_PARTIAL_SUFFIX = ".partial"
+_partial_numbers = itertools.count()
+
+
+class LocalStore:
+    """Objects as files below a directory.
+
+    Symbolic links are followed, as every program that reads a directory does: whoever serves
+    stores of strangers confines the directory itself.
+
+    Args:
+        path: The directory.
+        read_only: Refuse writes.
+        create: A directory that is missing is made by the first write; otherwise, and for
+            reading only, it must exist.
+        fsync: Wait after each write until the bytes are on the disk, so that they outlive a loss
+            of power and not only of the process.
+
+    Raises:
+        StoreNotFoundError: The directory does not exist.
+        StoreError: The path is not a directory.
+
+    Example:
+        >>> import tempfile
+        >>> store = LocalStore(tempfile.mkdtemp())
+        >>> store.put("a/c/0", b"bytes")
+        >>> store.get("a/c/0")
+        b'bytes'
+        >>> store.get("a/c/1") is None
+        True
+    """
+
+    local = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        create: bool = True,
+        fsync: bool = False,
+    ) -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - does not resolve links
+        self.name = str(self.path)
+        self.read_only = read_only
+        self.fsync = fsync
+        # of a root "/" too, so that root and key are joined by one slash
+        self._root = self.name.replace(os.sep, "/").rstrip("/")
+        self._found = self.path.is_dir()
+        if not self._found:
+            if self.path.exists():
+                raise StoreError("the path is not a directory", store=self.name)
+            if read_only or not create:
+                raise StoreNotFoundError(
+                    "there is no such directory", store=self.name, hint=nearest(self.path)
+                )
+
+    def __repr__(self) -> str:
+        return f"LocalStore({self.name!r}{', read_only=True' if self.read_only else ''})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LocalStore) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash((LocalStore, self.name))
+
+    def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
+        """The object's bytes, or those of a range; `None` only where there is no such file.
+
+        Raises:
+            StoreError: The file cannot be read, has no such range, or the root has vanished.
+        """
+        path = self._file(key)
+        try:
+            file = patiently(os.open, path, _READ)
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root(key)
+            return None
+        except OSError as error:
+            raise storage_error(error, "the file cannot be opened", self.name, key) from error
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                self._check_directory(status, key)
+                return None
+            if byte_range is None:
+                start, stop = 0, status.st_size
+            else:
+                start, stop = span(byte_range, status.st_size, self.name, key)
+            data = _read_at(file, start, stop - start)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise storage_error(error, "the file cannot be read", self.name, key) from error
+        finally:
+            os.close(file)
+        if len(data) < stop - start:  # another program cut the file meanwhile
+            raise bad_range(byte_range or Range(0, stop), self.name, key)
+        return data
+
+    def put(self, key: str, value: Buffer) -> None:
+        """Replaces the object as a whole.
+
+        Raises:
+            StoreError: It cannot be written; `errno` says why, and the old bytes are in place.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, key)
+        path = self._file(key)
+        directory = path[: path.rindex("/")]
+        partial = ""
+        try:
+            partial, file = self._create_partial(directory)
+            try:
+                _write_all(file, value)
+                if self.fsync:
+                    os.fsync(file)
+            finally:
+                os.close(file)
+            patiently(os.replace, partial, path)
+            if self.fsync:
+                _sync_directory(directory)
+        except BaseException as error:
+            if partial:
+                with suppress(OSError):
+                    os.unlink(partial)  # noqa: PTH108 - a string
+            if isinstance(error, OSError):
+                what = "the object cannot be written"
+                raise storage_error(error, what, self.name, key) from error
+            raise
+
+    def delete(self, key: str) -> None:
+        """Removes the object, and the directories that hold nothing else.
+
+        Raises:
+            StoreError: It cannot be removed.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, key)
+        path = self._file(key)
+        try:
+            if not os.path.isdir(path):  # noqa: PTH112 - a string
+                patiently(os.unlink, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise storage_error(error, "the object cannot be deleted", self.name, key) from error
+        self._prune(path[: path.rindex("/")])
+
+    def delete_prefix(self, prefix: str) -> None:
+        """Removes every object below a prefix, at one stroke; the root itself stays.
+
+        Raises:
+            StoreError: Some cannot be removed.
+            ReadOnlyError: The store was opened for reading.
+        """
+        check_writable(self, prefix)
+        directory = self._directory(prefix)
+        try:
+            if prefix:
+                if os.path.isdir(directory):  # noqa: PTH112 - a string
+                    _remove_tree(directory)
+                    self._prune(directory[: directory.rindex("/")])
+            else:
+                with suppress(FileNotFoundError), os.scandir(directory) as entries:
+                    for entry in list(entries):
+                        if entry.is_dir():
+                            _remove_tree(f"{directory}/{entry.name}")
+                        else:
+                            patiently(os.unlink, entry.path)
+        except OSError as error:
+            what = "the objects cannot be deleted"
+            raise storage_error(error, what, self.name, prefix) from error
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects below a prefix, at any depth.
+
+        Raises:
+            StoreError: A directory cannot be read.
+        """
+        pending = [prefix]
+        self._directory(prefix)
+        while pending:
+            below = pending.pop()
+            files, directories = self._scan(below)
+            for entry in files:
+                nbytes = _nbytes(entry)
+                if nbytes is not None:
+                    yield Entry(_join(below, entry.name), nbytes)
+            pending.extend(
+                _join(below, entry.name)
+                for entry in directories
+                if not (entry.is_symlink() and _leads_up(entry.path))
+            )
+
+    def list_dir(self, prefix: str = "") -> Listing:
+        """One level below a prefix; empty where there is no such directory.
+
+        Raises:
+            StoreError: The directory cannot be read.
+        """
+        self._directory(prefix)
+        files, directories = self._scan(prefix)
+        sizes = [(entry.name, _nbytes(entry)) for entry in files]
+        return Listing(
+            sorted(
+                Entry(_join(prefix, name), nbytes) for name, nbytes in sizes if nbytes is not None
+            ),
+            sorted(_join(prefix, entry.name) for entry in directories),
+        )
+
+    def nbytes(self, key: str) -> int | None:
+        """The file's size, or `None` where there is no such file.
+
+        Raises:
+            StoreError: It cannot be found out, or the root has vanished.
+        """
+        try:
+            status = os.stat(self._file(key))  # noqa: PTH116 - a string
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root(key)
+            return None
+        except OSError as error:
+            raise storage_error(error, "the file cannot be looked up", self.name, key) from error
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def version(self, key: str) -> object:
+        """The file's time, size and number, or `None` where there is no such file.
+
+        A file that is replaced always has another number than the one whose place it took.
+        """
+        try:
+            status = os.stat(self._file(key))  # noqa: PTH116 - a string
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _file(self, key: str) -> str:
+        check_key(key, self.name)
+        if os.name == "nt" and ":" in key:  # a drive, or a stream inside another file
+            raise StoreError("Windows allows no ':' in a file name", store=self.name, key=key)
+        return f"{self._root}/{key}"
+
+    def _check_directory(self, status: os.stat_result, key: str) -> None:
+        if not stat.S_ISDIR(status.st_mode):
+            raise StoreError("a device, pipe or socket, not a file", store=self.name, key=key)
+
+    def _directory(self, prefix: str) -> str:
+        return self._file(prefix) if check_prefix(prefix, self.name) else f"{self._root}/"
+
+    def _check_root(self, key: str) -> None:
+        # absent is proven only where the directory itself is there, or never was
+        if self._found and not self.path.is_dir():
+            raise StoreNotFoundError("the store's directory has vanished", store=self.name, key=key)
+
+    def _create_partial(self, directory: str) -> tuple[str, int]:
+        for attempt in itertools.count(1):
+            partial = partial_path(directory)
+            try:
+                return partial, patiently(os.open, partial, _WRITE, 0o666)
+            except FileNotFoundError:
+                if attempt == _PUT_ATTEMPTS:
+                    raise
+                with suppress(FileNotFoundError):
+                    os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - a string
+                self._found = True
+            except FileExistsError:
+                if attempt == _PUT_ATTEMPTS:  # left by a killed process of the same number
+                    raise
+        raise AssertionError
+
+    def _prune(self, directory: str) -> None:
+        with suppress(OSError):  # it is not empty, or somebody else was quicker
+            while len(directory) > len(self._root):
+                os.rmdir(directory)  # noqa: PTH106 - a string
+                directory = directory[: directory.rindex("/")]
+
+    def _scan(self, prefix: str) -> tuple[DirEntries, DirEntries]:
+        files: DirEntries = []
+        directories: DirEntries = []
+        try:
+            with os.scandir(self._directory(prefix)) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        if not _is_partial(entry.name):
+                            directories.append(entry)
+                    elif not _is_leftover(entry.name):
+                        files.append(entry)
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_root(prefix)
+        except OSError as error:
+            what = "the directory cannot be listed"
+            raise storage_error(error, what, self.name, prefix) from error
+        return files, directories
+
+
+def partial_path(directory: str) -> str:
+    """A name in a directory for what is not complete; listings leave it out."""
+    number = next(_partial_numbers)
+    return f"{directory}/{_PARTIAL_PREFIX}{os.getpid()}-{number}{_PARTIAL_SUFFIX}"
+
+
+def patiently(call: Callable[..., T], *args: object) -> T:
+    """Calls, and calls again where Windows says that somebody else has the file open."""
+    for wait_s in _WINDOWS_WAITS_S:
+        try:
+            return call(*args)
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _WINDOWS_BUSY:
+                raise
+            time.sleep(wait_s)
+    return call(*args)
+
+
+if hasattr(os, "pread"):
+
+    def _read_some(file: int, nbytes: int, start: int) -> bytes:
+        return os.pread(file, nbytes, start)
+
+else:  # Windows; the descriptor is this call's own
+
+    def _read_some(file: int, nbytes: int, start: int) -> bytes:
+        os.lseek(file, start, os.SEEK_SET)
+        return os.read(file, nbytes)
+
+
+def _read_at(file: int, start: int, nbytes: int) -> bytes:
+    """Bytes of an open file; fewer only where the file ends."""
+    data = _read_some(file, nbytes, start)
+    if len(data) == nbytes:
+        return data
+    parts = [data]  # the operating system reads at most 2 GiB at once
+    done = len(data)
+    while data and done < nbytes:
+        data = _read_some(file, nbytes - done, start + done)
+        parts.append(data)
+        done += len(data)
+    return b"".join(parts)
+
+
+def _write_all(file: int, value: Buffer) -> None:
+    done = os.write(file, value)
+    if done < len(value):
+        view = memoryview(value)
+        while done < len(view):
+            done += os.write(file, view[done:])
+
+
+def _sync_directory(directory: str) -> None:
+    if os.name == "nt":  # a directory cannot be opened there; NTFS keeps a journal of names
+        return
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _remove_tree(directory: str) -> None:
+    """Removes a directory with all that is in it; readers see it whole or not at all."""
+    aside = partial_path(directory[: directory.rindex("/")])
+    patiently(os.rename, directory, aside)
+    if os.path.islink(aside):  # noqa: PTH114 - a string
+        os.unlink(aside)  # noqa: PTH108 - a string
+    else:
+        shutil.rmtree(aside)
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _nbytes(entry: os.DirEntry[str]) -> int | None:
+    try:
+        status = entry.stat()
+    except FileNotFoundError:  # deleted since the directory was read, or a link to nothing
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(_PARTIAL_PREFIX) and name.endswith(_PARTIAL_SUFFIX)
+
+
+def _is_leftover(name: str) -> bool:
+    """Files that other programs leave in stores: of killed writers, locks, macOS's folder view."""
+    return name.endswith((_PARTIAL_SUFFIX, ".lock")) or name == ".DS_Store"
+
+
+def _leads_up(link: str) -> bool:
+    """A link to a directory that it lies in would be listed without end."""
+    target = os.path.realpath(link)
+    here = os.path.realpath(os.path.dirname(link))  # noqa: PTH120 - a string
+    return os.path.commonpath([target, here]) == target
+
+
+def nearest(path: Path) -> str | None:
+    """A hint for a path that does not exist: what exists of it, and a name like it."""
+    parent = path.parent
+    while not parent.is_dir():
+        if parent == parent.parent:
+            return None
+        path, parent = parent, parent.parent
+    with suppress(OSError):
+        names = [entry.name for entry in itertools.islice(parent.iterdir(), 1000)]
+        close = difflib.get_close_matches(path.name, names, n=1)
+        if close:
+            return f"Did you mean {str(parent / close[0])!r}?"
+    return f"{str(parent)!r} exists, and has no {path.name!r}"

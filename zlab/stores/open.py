@@ -1,0 +1,143 @@
+"""From what a user has (a path, a URL, a mapping, a filesystem) to a store."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from zlab.errors import StoreError
+from zlab.stores.base import Store
+from zlab.stores.fsspec import FsspecStore, is_filesystem, is_mapper
+from zlab.stores.local import LocalStore
+from zlab.stores.memory import MemoryStore
+from zlab.stores.zip import ZipStore
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+Mode: TypeAlias = Literal["r", "r+", "a", "w", "w-"]
+"""`r` reads what exists, `r+` changes what exists, `a` makes it where it is missing, `w` replaces
+it, `w-` refuses where it exists: the modes of zarr-python."""
+
+StoreLike: TypeAlias = (
+    "str | os.PathLike[str] | Store | Mapping[str, Any] "
+    "| AbstractFileSystem | tuple[AbstractFileSystem, str]"
+)
+"""What `store_from` takes."""
+
+_MODES = ("r", "r+", "a", "w", "w-")
+_ACCEPTED = (
+    "a path, a URL ('s3://...', 'https://...', 'memory://...', 'file://...'), a zlab store, "
+    "a mapping of keys to bytes, an fsspec filesystem, mapper or (filesystem, path)"
+)
+# two letters at least: one letter is a drive of Windows. "zip::" and the like chain filesystems
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
+
+
+def store_from(
+    target: StoreLike, *, mode: Mode = "r", storage_options: Mapping[str, Any] | None = None
+) -> tuple[Store, str]:
+    """The store that `target` names, and the path inside it (`""` for most).
+
+    Nothing is written and no metadata is read: whether there is a node, and what `"w"` and `"w-"`
+    do about it, is decided by who opens the node.
+
+    Args:
+        target: A path or `file://` URL of a directory or of a zip archive (and, inside it, of a
+            node: `data.zip/group/array`); any other URL of fsspec's, chains such as
+            `zip::s3://...` included; `memory://` alone for a new store in memory (with a name
+            it is fsspec's); a mapping of keys to bytes; an fsspec filesystem, mapper or
+            (filesystem, path); a store, which is returned as it is.
+        mode: `"r"` gives a read-only store; `"r"` and `"r+"` need the place to exist.
+        storage_options: For the filesystem of a URL.
+
+    Raises:
+        StoreNotFoundError: There is no such directory or archive.
+        StoreError: It cannot be opened.
+        TypeError: `target` is none of these, or takes no storage options.
+        ValueError: There is no such mode.
+
+    Example:
+        >>> store_from("memory://")[0].read_only
+        True
+        >>> store_from({"zarr.json": b"{}"}, mode="r+")[0].get("zarr.json")
+        b'{}'
+    """
+    if mode not in _MODES:
+        msg = f"mode must be one of {', '.join(map(repr, _MODES))}, not {mode!r}"
+        raise ValueError(msg)
+    read_only = mode == "r"
+    if isinstance(target, (str, os.PathLike)):
+        return _from_text(target, storage_options, mode)
+    _refuse(storage_options, target)
+    if isinstance(target, Store):
+        return target, ""
+    if isinstance(target, tuple) and len(target) == 2 and is_filesystem(target[0]):  # noqa: PLR2004
+        return FsspecStore(target[0], target[1], read_only=read_only), ""
+    if is_filesystem(target):
+        return FsspecStore(target, read_only=read_only), ""
+    if is_mapper(target):
+        return FsspecStore(target.fs, target.root, read_only=read_only), ""
+    if isinstance(target, Mapping):
+        return MemoryStore(target, read_only=read_only), ""
+    raise _unknown(target)
+
+
+def _from_text(
+    target: str | os.PathLike[str], storage_options: Mapping[str, Any] | None, mode: Mode
+) -> tuple[Store, str]:
+    place = os.fspath(target)
+    if not isinstance(place, str):
+        raise _unknown(target)
+    if not place:
+        raise StoreError("the path is empty", hint="Use '.' for the current directory")
+    if isinstance(target, str) and _URL.match(place):
+        if place == "memory://":
+            _refuse(storage_options, place)
+            return MemoryStore(read_only=mode == "r"), ""
+        if not place.startswith(("file://", "local://")):
+            options = storage_options
+            return FsspecStore(place, storage_options=options, read_only=mode == "r"), ""
+        place = _path_of(place)
+    _refuse(storage_options, place)
+    path = Path(place).expanduser()
+    return _local(path, read_only=mode == "r", create=mode not in ("r", "r+"))
+
+
+def _local(path: Path, *, read_only: bool, create: bool) -> tuple[Store, str]:
+    if not path.is_dir():
+        inside: list[str] = []
+        for archive in (path, *path.parents):
+            if archive.suffix.lower() == ".zip" and not archive.is_dir():
+                store = ZipStore(archive, read_only=read_only, create=create)
+                return store, "/".join(reversed(inside))
+            inside.append(archive.name)
+    return LocalStore(path, read_only=read_only, create=create), ""
+
+
+def _path_of(url: str) -> str:
+    parts = urlsplit(url, allow_fragments=False)
+    if parts.netloc not in ("", "localhost") and os.name != "nt":
+        raise StoreError(
+            "the URL names a file on another machine",
+            store=url,
+            hint="A local path has three slashes: file:///data/store.zarr",
+        )
+    query = f"?{parts.query}" if parts.query else ""
+    host = "" if parts.netloc in ("", "localhost") else f"//{parts.netloc}"
+    return url2pathname(f"{host}{parts.path}{query}")
+
+
+def _refuse(storage_options: Mapping[str, Any] | None, target: object) -> None:
+    if storage_options:
+        msg = f"storage_options are for URLs; {target!r} takes none"
+        raise TypeError(msg)
+
+
+def _unknown(target: object) -> TypeError:
+    return TypeError(f"cannot make a store of {type(target).__name__!r}; zlab takes {_ACCEPTED}")
