@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"zlab.{name}")
     elif name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415  it costs 10 ms and few ask
+        from importlib.metadata import version
 
         value = version("zlab")
     else:
@@ -76,7 +76,7 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from zlab.lab.app import ZLabApp  # noqa: PLC0415  only a Jupyter server has its libraries
+    from zlab.lab.app import ZLabApp
 
     return [{"module": "zlab", "app": ZLabApp}]
 

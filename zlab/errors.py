@@ -21,7 +21,7 @@ ZlabError
 │   ├── StoreNotFoundError                the container itself is missing
 │   ├── StorePermissionError
 │   └── ReadOnlyError
-├── CodecError (ValueError)               bytes that cannot be decoded, arrays that cannot be encoded
+├── CodecError (ValueError)               bytes that cannot be decoded, or arrays encoded
 ├── DataTypeError (TypeError)             a dtype that the target cannot represent exactly
 └── MemoryBudgetError (MemoryError)       more bytes are needed than may be held
 MissingExtraError (ImportError)           an optional library is not installed

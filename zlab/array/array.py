@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -300,7 +301,7 @@ class Array:
         self._layout.metadata = self.metadata.with_attributes(attributes)
 
 
-def create_array(  # noqa: PLR0913  an array has this many properties
+def create_array(
     store: StoreLike,
     *,
     path: str = "",
@@ -386,9 +387,11 @@ def create_array(  # noqa: PLR0913  an array has this many properties
         chunk_key_encoding=chunk_key_encoding,
     )
     where = join(prefix, path)
-    # whatever is wrong with the codecs is found here, before anything is written
-    array = Array(place, where, metadata)
-    create_node(place, where, metadata, overwrite=overwrite)
+    # whatever is wrong with the codecs is found here, before anything is written; what is recorded
+    # is what they do, defaults included
+    codecs = ArrayLayout(place, where, metadata).pipeline((0,) * len(metadata.shape)).configs
+    array = Array(place, where, replace(metadata, codecs=codecs))
+    create_node(place, where, array.metadata, overwrite=overwrite)
     if values is not None:
         array[...] = values
     return array

@@ -23,7 +23,7 @@ CodecsLike: TypeAlias = CodecLike | Sequence[CodecLike] | None
 _SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
 
 
-def plan_array(  # noqa: PLR0913  an array has this many properties
+def plan_array(
     *,
     shape: Sequence[int] | int,
     dtype: object,
@@ -159,7 +159,7 @@ def _pipeline(
         else ()
     )
     if isinstance(serializer, str) and serializer == "auto":
-        serializer = _SERIALIZERS.get(data_type.family, None) or NamedConfig(
+        serializer = _SERIALIZERS.get(data_type.family) or NamedConfig(
             "bytes", {"endian": "little"} if _has_byte_order(data_type) else {}
         )
     if isinstance(compressors, str) and compressors == "auto":

@@ -99,8 +99,7 @@ class ArrayLayout:
         return self._prefix + self._keys.encode(coords)
 
     def coords_of(self, key: str) -> tuple[int, ...] | None:
-        """The coordinates of the stored object with this key, `None` where it is no object of
-        this array."""
+        """The coordinates of the stored object with this key, `None` where it is none."""
         if not key.startswith(self._prefix):
             return None
         coords = self._keys.decode(key[len(self._prefix) :])

@@ -45,10 +45,7 @@ def read_region(
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
     """
-    if out is None:
-        result = aligned_empty(region.shape, layout.dtype)
-    else:
-        result = out
+    result = aligned_empty(region.shape, layout.dtype) if out is None else out
     box = region.forward(result.reshape(region.box_shape) if region.dropped_axes else result)
     read_into(layout, region, box)
     return result
@@ -136,7 +133,7 @@ def _read_run(
     before = perf_counter()
     job = run.jobs[0]
     try:
-        for job, data in fetch_run(layout, run):  # noqa: B007  the failing job is named below
+        for job, data in fetch_run(layout, run):
             fetched = perf_counter()
             view = box[job.target]
             if data is None:

@@ -88,14 +88,15 @@ indices = IndexCache()
 
 
 def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64] | None:
-    """The index of a shard, offsets and lengths along the last axis; `None` for no shard.
+    """The index of a shard, offsets and lengths along the last axis; `None` where there is none.
 
     Raises:
         StoreError: The store failed.
         CodecError: The index is corrupt.
     """
     sharding = layout.sharding
-    assert sharding is not None
+    if sharding is None:
+        return None
     key = layout.key(shard)
     index = indices.get(layout.store, key)
     if index is not None:

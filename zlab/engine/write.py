@@ -7,6 +7,8 @@ Of a shard, only the inner chunks that change are encoded again.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.codecs.pipeline import Pipeline
+    from zlab.codecs.sharding import ShardingCodec
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob
     from zlab.engine.selection import Region
@@ -70,18 +73,18 @@ def write_region(
     if njobs == 0:
         return
 
-    def work(run: Run) -> None:
-        if run.shard is None:
-            _write_chunks(layout, run, box, write_empty_chunks=write_empty_chunks)
-        else:
-            _write_shard(layout, run, box, write_empty_chunks=write_empty_chunks)
+    write = partial(
+        _write_chunks if layout.sharding is None else _write_shard,
+        layout,
+        box,
+        write_empty_chunks=write_empty_chunks,
+    )
 
-    Team(runs, work).run(min(width, njobs), caller_works=local)
+    Team(runs, write).run(min(width, njobs), caller_works=local)
 
 
 def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
-    """The value as an array of the box's shape, forward along every axis, without a copy where
-    NumPy can."""
+    """The value in the box's shape, forward along every axis, without a copy where NumPy can."""
     array = np.asarray(value, dtype=None if hasattr(value, "dtype") else layout.dtype)
     if array.dtype != layout.dtype:
         # the casting of `out[...] = value`, made once for all chunks
@@ -144,13 +147,13 @@ def _merged(
 
 
 def _write_chunks(
-    layout: ArrayLayout, run: Run, box: NDArray[Any], *, write_empty_chunks: bool
+    layout: ArrayLayout, box: NDArray[Any], run: Run, *, write_empty_chunks: bool
 ) -> None:
     recorder = Recorder.start(layout, "write", len(run.jobs))
     store = layout.store
     job = run.jobs[0]
     try:
-        for job in run.jobs:  # noqa: B007  the failing job is named below
+        for job in run.jobs:
             begun = perf_counter()
             key = layout.key(job.coords)
             pipeline = layout.pipeline(job.coords)
@@ -225,14 +228,16 @@ def _write_failed(
 
 
 def _write_shard(
-    layout: ArrayLayout, run: Run, box: NDArray[Any], *, write_empty_chunks: bool
+    layout: ArrayLayout, box: NDArray[Any], run: Run, *, write_empty_chunks: bool
 ) -> None:
-    assert run.shard is not None
+    sharding, shard = layout.sharding, run.shard
+    if sharding is None or shard is None:
+        return
     recorder = Recorder.start(layout, "write", len(run.jobs))
-    key = layout.key(run.shard)
     try:
-        with _lock_of(layout, key):
-            _replace_shard(layout, run, box, recorder, write_empty_chunks=write_empty_chunks)
+        with _lock_of(layout, layout.key(shard)):
+            write = _ShardWrite(layout, sharding, shard, write_empty_chunks)
+            write.replace(run.jobs, box, recorder)
     except ZlabError as error:
         raise _failed(layout, run.jobs[0].coords, error, recorder) from error
     finally:
@@ -240,62 +245,64 @@ def _write_shard(
             recorder.stop()
 
 
-def _replace_shard(
-    layout: ArrayLayout,
-    run: Run,
-    box: NDArray[Any],
-    recorder: Recorder | None,
-    *,
-    write_empty_chunks: bool,
-) -> None:
-    sharding = layout.sharding
-    assert sharding is not None
-    assert run.shard is not None
-    key = layout.key(run.shard)
-    base = layout.first_chunk(run.shard)
-    ninside = 1
-    for shards, chunks, s in zip(layout.objects.axes, layout.chunks.axes, run.shard, strict=True):
-        last = min(shards.start(s) + shards.size(s), shards.length) - 1
-        ninside *= chunks.chunk_at(last) - chunks.chunk_at(shards.start(s)) + 1
-    complete = len(run.jobs) == ninside and all(job.covers for job in run.jobs)
-    parts = {} if complete else _stored_parts(layout, key)
-    begun = perf_counter()
-    for job in run.jobs:
-        inner = tuple(c - b for c, b in zip(job.coords, base, strict=True))
-        part = box[job.target]
-        old = None if job.covers else parts.get(inner)
-        data = _encoded(layout, sharding.inner, job, part, old, write_empty_chunks)
-        parts.pop(inner, None)
-        if data is not None:
-            # an encoder may hand back a view of the scratch array, which the next chunk overwrites
-            parts[inner] = bytes(data)
-        encoded = perf_counter()
-        if recorder is not None:
-            nbytes_stored = -1 if data is None else len(data)
-            recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
-        begun = encoded
-    indices.drop(layout.store, key)
-    _replace(layout, key, sharding.assemble(parts) if parts else None)
+@dataclass(frozen=True, slots=True)
+class _ShardWrite:
+    """The replacement of one shard by one with some of its inner chunks changed."""
 
+    layout: ArrayLayout
+    sharding: ShardingCodec
+    shard: tuple[int, ...]
+    write_empty_chunks: bool
 
-def _stored_parts(layout: ArrayLayout, key: str) -> dict[tuple[int, ...], Buffer]:
-    """The encoded inner chunks of a stored shard, by their coordinates in it."""
-    sharding = layout.sharding
-    assert sharding is not None
-    data = layout.store.get(key)
-    if data is None:
-        return {}
-    view = memoryview(data)
-    size = sharding.index_nbytes
-    if len(view) < size:
-        raise CodecError(f"a shard of {len(view)} bytes, which is less than its index has")
-    index = sharding.decode_index(view[-size:] if sharding.index_location == "end" else view[:size])
-    parts: dict[tuple[int, ...], Buffer] = {}
-    for inner in np.ndindex(*index.shape[:-1]):
-        offset, nbytes = map(int, index[inner])
-        if offset == MISSING and nbytes == MISSING:
-            continue
-        if offset + nbytes > len(view):
-            raise CodecError(f"the shard's index points to bytes {offset} to {offset + nbytes}")
-        parts[inner] = view[offset : offset + nbytes]
-    return parts
+    def replace(self, jobs: list[ChunkJob], box: NDArray[Any], recorder: Recorder | None) -> None:
+        layout = self.layout
+        key = layout.key(self.shard)
+        first = layout.first_chunk(self.shard)
+        parts = {} if self._is_complete(jobs) else self._stored(key)
+        begun = perf_counter()
+        for job in jobs:
+            inner = tuple(c - f for c, f in zip(job.coords, first, strict=True))
+            part = box[job.target]
+            old = None if job.covers else parts.get(inner)
+            data = _encoded(layout, self.sharding.inner, job, part, old, self.write_empty_chunks)
+            parts.pop(inner, None)
+            if data is not None:
+                # an encoder may hand back a view of the scratch array, which the next chunk takes
+                parts[inner] = bytes(data)
+            encoded = perf_counter()
+            if recorder is not None:
+                nbytes_stored = -1 if data is None else len(data)
+                recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
+            begun = encoded
+        indices.drop(layout.store, key)
+        _replace(layout, key, self.sharding.assemble(parts) if parts else None)
+
+    def _is_complete(self, jobs: list[ChunkJob]) -> bool:
+        """Whether the jobs cover all of the shard that lies in the array."""
+        covered = 1
+        axes = zip(self.layout.objects.axes, self.layout.chunks.axes, self.shard, strict=True)
+        for shards, chunks, s in axes:
+            last = min(shards.start(s) + shards.size(s), shards.length) - 1
+            covered *= chunks.chunk_at(last) - chunks.chunk_at(shards.start(s)) + 1
+        return len(jobs) == covered and all(job.covers for job in jobs)
+
+    def _stored(self, key: str) -> dict[tuple[int, ...], Buffer]:
+        """The encoded inner chunks of the stored shard, by their coordinates in it."""
+        data = self.layout.store.get(key)
+        if data is None:
+            return {}
+        view = memoryview(data)
+        size = self.sharding.index_nbytes
+        if len(view) < size:
+            raise CodecError(f"a shard of {len(view)} bytes, which is less than its index has")
+        at_end = self.sharding.index_location == "end"
+        index = self.sharding.decode_index(view[-size:] if at_end else view[:size])
+        parts: dict[tuple[int, ...], Buffer] = {}
+        for inner in np.ndindex(*index.shape[:-1]):
+            offset, nbytes = map(int, index[inner])
+            if offset == MISSING and nbytes == MISSING:
+                continue
+            if offset + nbytes > len(view):
+                raise CodecError(f"the shard's index points to bytes {offset} to {offset + nbytes}")
+            parts[inner] = view[offset : offset + nbytes]
+        return parts

@@ -22,18 +22,17 @@ if TYPE_CHECKING:
 
 
 class Axis(Protocol):
-    """How one axis of an array is cut.
-
-    Attributes:
-        length: Elements of the array along the axis.
-        nchunks: Chunks along the axis.
-    """
+    """How one axis of an array is cut."""
 
     @property
-    def length(self) -> int: ...
+    def length(self) -> int:
+        """Elements of the array along the axis."""
+        ...
 
     @property
-    def nchunks(self) -> int: ...
+    def nchunks(self) -> int:
+        """Chunks along the axis."""
+        ...
 
     def start(self, chunk: int) -> int:
         """The first element of a chunk."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from zlab.engine.nodes import join
 
 if TYPE_CHECKING:
-    from zlab.metadata.model import NodeDocuments
     from collections.abc import Mapping
+
+    from zlab.metadata.model import NodeDocuments
 
 
 class Consolidated:

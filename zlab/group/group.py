@@ -179,7 +179,7 @@ class Group:
         Raises:
             MetadataError: A member's document cannot be understood.
         """
-        for name in self.keys():  # noqa: SIM118  a group is a mapping only by its names
+        for name in self.keys():
             yield name, self[name]
 
     def arrays(self) -> Iterator[tuple[str, Array]]:

@@ -300,10 +300,12 @@ def data_type_of(dtype: object) -> DataType:
     if dtype is str:
         return _named("string")
     try:
-        native = np.dtype(dtype).newbyteorder("=")  # type: ignore[call-overload]  any dtype-like
+        given = np.dtype(dtype)  # type: ignore[call-overload]  any dtype-like
     except TypeError as error:
         msg = f"{dtype!r:.80} is not a data type"
         raise DataTypeError(msg) from error
+    # StringDType has no byte order to change
+    native = given if given.kind == "T" else given.newbyteorder("=")
     found = _of_native(native)
     if found is None:
         hint = "Variable-length text is dtype 'string', variable-length bytes 'bytes'"

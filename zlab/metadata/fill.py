@@ -60,25 +60,12 @@ def _parse(data_type: DataType, value: object) -> Any:
         case "float":
             return _parse_float(dtype, value)
         case "complex":
-            real, imag = _pair(value)
-            if dtype.fields is not None:
-                member = dtype.fields["real"][0]
-                pair = (_parse_float(member, real), _parse_float(member, imag))
-                return np.array(pair, dtype)[()]
-            out = np.empty(2, dtype.type(0).real.dtype)
-            out[:] = _parse_float(out.dtype, real), _parse_float(out.dtype, imag)
-            return out.view(dtype)[0]
+            return _parse_complex(dtype, value)
         case "datetime" | "timedelta":
             number = np.iinfo(np.int64).min if value == "NaT" else value
             return _parse_integer(np.dtype(np.int64), number).view(dtype)
         case "utf32" | "string":
-            if not isinstance(value, str):
-                raise TypeError
-            if data_type.family == "string":
-                return value
-            if len(value) > dtype.itemsize // 4:
-                raise ValueError
-            return np.array(value, dtype)[()]
+            return _parse_text(data_type, value)
         case "bytes":
             return _parse_bytes(value)
         case "null_terminated" | "raw":
@@ -111,6 +98,26 @@ def _parse_float(dtype: np.dtype[Any], value: object) -> Any:
         raise TypeError
     with np.errstate(over="ignore"):
         return np.array(float(value)).astype(dtype)[()]
+
+
+def _parse_complex(dtype: np.dtype[Any], value: object) -> Any:
+    real, imag = _pair(value)
+    if dtype.fields is not None:
+        member = dtype.fields["real"][0]
+        return np.array((_parse_float(member, real), _parse_float(member, imag)), dtype)[()]
+    parts = np.empty(2, dtype.type(0).real.dtype)
+    parts[:] = _parse_float(parts.dtype, real), _parse_float(parts.dtype, imag)
+    return parts.view(dtype)[0]
+
+
+def _parse_text(data_type: DataType, value: object) -> Any:
+    if not isinstance(value, str):
+        raise TypeError
+    if data_type.family == "string":
+        return value
+    if len(value) > data_type.dtype.itemsize // 4:
+        raise ValueError
+    return np.array(value, data_type.dtype)[()]
 
 
 def _pair(value: object) -> tuple[object, object]:

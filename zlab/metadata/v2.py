@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
-from zlab.metadata.datatypes import DataType, data_type_of, parse_data_type, struct_of
+from zlab.metadata.datatypes import data_type_of, parse_data_type, struct_of
 from zlab.metadata.extension import NamedConfig
 from zlab.metadata.fill import format_fill, parse_fill
 from zlab.metadata.model import ArrayMetadata, GroupMetadata
@@ -23,6 +23,7 @@ from zlab.metadata.v3 import parse_attributes, parse_lengths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zlab.metadata.datatypes import DataType
     from zlab.metadata.model import NodeMetadata
 
 ARRAY = ".zarray"
@@ -171,7 +172,7 @@ def parse_consolidated(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]
 
 
 def _dimension_names(attributes: Mapping[str, Any], ndim: int) -> tuple[str | None, ...] | None:
-    """xarray's convention for v2, which has no names of its own."""
+    """Xarray's convention for v2, which has no names of its own."""
     names = attributes.get("_ARRAY_DIMENSIONS")
     if (
         isinstance(names, list)
