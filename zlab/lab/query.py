@@ -1,0 +1,78 @@
+"""The parameters of a request, parsed once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zlab.errors import ZlabError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_AXES = 64
+_MAX_DIGITS = 18
+
+
+class QueryError(ZlabError):
+    """A request whose parameters do not make sense."""
+
+
+class Query:
+    """The parameters of a request.
+
+    Jupyter's own accessors strip spaces and replace control characters, so that a name could
+    become another one; here it stays as it is.
+
+    Args:
+        arguments: By name, all values as raw bytes.
+    """
+
+    def __init__(self, arguments: Mapping[str, Sequence[bytes]]) -> None:
+        self._arguments = arguments
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text.
+
+        Raises:
+            QueryError: It is missing and has no default, comes twice, or is not UTF-8.
+        """
+        values = self._arguments.get(name, ())
+        if len(values) > 1:
+            raise QueryError(f"the parameter {name!r} comes {len(values)} times")
+        if not values:
+            if default is None:
+                raise QueryError(f"the parameter {name!r} is missing")
+            return default
+        try:
+            return values[0].decode()
+        except UnicodeDecodeError as error:
+            raise QueryError(f"the parameter {name!r} is not UTF-8") from error
+
+    def whole(self, name: str, default: int) -> int:
+        """A whole number, 0 or more.
+
+        Raises:
+            QueryError: It is something else.
+        """
+        text = self.text(name, "")
+        return _parse_whole(text, name) if text else default
+
+    def wholes(self, name: str) -> list[int] | None:
+        """Whole numbers joined by commas; `None` where the parameter is missing.
+
+        Raises:
+            QueryError: It is something else.
+        """
+        if name not in self._arguments:
+            return None
+        text = self.text(name)
+        parts = text.split(",") if text else []
+        if len(parts) > _MAX_AXES:
+            raise QueryError(f"the parameter {name!r} has {len(parts)} numbers")
+        return [_parse_whole(part, name) for part in parts]
+
+
+def _parse_whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise QueryError(f"the parameter {name!r} must be a whole number, not {text!r:.40}")
+    return int(text)
