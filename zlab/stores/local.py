@@ -93,7 +93,7 @@ class LocalStore:
         create: bool = True,
         fsync: bool = False,
     ) -> None:
-        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - does not resolve links
+        self.path = Path(os.path.abspath(path))
         self.name = str(self.path)
         self.read_only = read_only
         self.fsync = fsync
@@ -176,7 +176,7 @@ class LocalStore:
         except BaseException as error:
             if partial:
                 with suppress(OSError):
-                    os.unlink(partial)  # noqa: PTH108 - a string
+                    os.unlink(partial)
             if isinstance(error, OSError):
                 what = "the object cannot be written"
                 raise storage_error(error, what, self.name, key) from error
@@ -192,7 +192,7 @@ class LocalStore:
         check_writable(self, key)
         path = self._file(key)
         try:
-            if not os.path.isdir(path):  # noqa: PTH112 - a string
+            if not os.path.isdir(path):
                 patiently(os.unlink, path)
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -211,7 +211,7 @@ class LocalStore:
         directory = self._directory(prefix)
         try:
             if prefix:
-                if os.path.isdir(directory):  # noqa: PTH112 - a string
+                if os.path.isdir(directory):
                     _remove_tree(directory)
                     self._prune(directory[: directory.rindex("/")])
             else:
@@ -269,7 +269,7 @@ class LocalStore:
             StoreError: It cannot be found out, or the root has vanished.
         """
         try:
-            status = os.stat(self._file(key))  # noqa: PTH116 - a string
+            status = os.stat(self._file(key))
         except (FileNotFoundError, NotADirectoryError):
             self._check_root(key)
             return None
@@ -283,7 +283,7 @@ class LocalStore:
         A file that is replaced always has another number than the one whose place it took.
         """
         try:
-            status = os.stat(self._file(key))  # noqa: PTH116 - a string
+            status = os.stat(self._file(key))
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
@@ -315,7 +315,7 @@ class LocalStore:
                 if attempt == _PUT_ATTEMPTS:
                     raise
                 with suppress(FileNotFoundError):
-                    os.makedirs(directory, exist_ok=True)  # noqa: PTH103 - a string
+                    os.makedirs(directory, exist_ok=True)
                 self._found = True
             except FileExistsError:
                 if attempt == _PUT_ATTEMPTS:  # left by a killed process of the same number
@@ -325,7 +325,7 @@ class LocalStore:
     def _prune(self, directory: str) -> None:
         with suppress(OSError):  # it is not empty, or somebody else was quicker
             while len(directory) > len(self._root):
-                os.rmdir(directory)  # noqa: PTH106 - a string
+                os.rmdir(directory)
                 directory = directory[: directory.rindex("/")]
 
     def _scan(self, prefix: str) -> tuple[DirEntries, DirEntries]:
@@ -413,8 +413,8 @@ def _remove_tree(directory: str) -> None:
     """Removes a directory with all that is in it; readers see it whole or not at all."""
     aside = partial_path(directory[: directory.rindex("/")])
     patiently(os.rename, directory, aside)
-    if os.path.islink(aside):  # noqa: PTH114 - a string
-        os.unlink(aside)  # noqa: PTH108 - a string
+    if os.path.islink(aside):
+        os.unlink(aside)
     else:
         shutil.rmtree(aside)
 
@@ -443,7 +443,7 @@ def _is_leftover(name: str) -> bool:
 def _leads_up(link: str) -> bool:
     """A link to a directory that it lies in would be listed without end."""
     target = os.path.realpath(link)
-    here = os.path.realpath(os.path.dirname(link))  # noqa: PTH120 - a string
+    here = os.path.realpath(os.path.dirname(link))
     return os.path.commonpath([target, here]) == target
 
 

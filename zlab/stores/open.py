@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from zlab.errors import StoreError
 from zlab.stores.base import Store
@@ -121,6 +120,8 @@ def _local(path: Path, *, read_only: bool, create: bool) -> tuple[Store, str]:
 
 
 def _path_of(url: str) -> str:
+    from urllib.request import url2pathname  # noqa: PLC0415 - it loads all of http.client
+
     parts = urlsplit(url, allow_fragments=False)
     if parts.netloc not in ("", "localhost") and os.name != "nt":
         raise StoreError(
