@@ -44,7 +44,8 @@ def run(target: str) -> Outcome:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             text = ANSI.sub("", line).strip()
-            last = text or last
+            # make's own word on a failure says less than the line before it
+            last = last if text.startswith("make[") else text or last
             if CLOSING.search(text):
                 closing.append(text)
     return Outcome(target, process.returncode == 0, monotonic() - start, closing or [last])
