@@ -59,7 +59,7 @@ class FsspecStore:
         read_only: Refuse writes.
 
     Raises:
-        MissingExtraError: fsspec, or the library that this kind of URL needs, is not installed.
+        MissingExtraError: The library that this kind of URL needs is not installed.
         StoreError: There is no such kind of URL, or it cannot be opened.
         TypeError: The filesystem is an asynchronous one.
 
@@ -326,11 +326,8 @@ def is_mapper(target: object) -> TypeGuard[FSMap]:
 
 
 def _open_url(url: str, options: dict[str, Any]) -> tuple[AbstractFileSystem, str]:
-    try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - 60 ms that a local store need not pay
-    except ImportError as error:
-        library, purpose = "fsspec", f"opening {_redact(url)}"
-        raise MissingExtraError(library, "cloud", purpose) from error
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - 60 ms that a local store need not pay
+
     try:
         return url_to_fs(url, **options)  # type: ignore[no-any-return]
     except ImportError as error:

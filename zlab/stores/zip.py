@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from zlab.errors import StoreError, StoreNotFoundError
 from zlab.stores.base import (
     Entry,
-    Listing,
     Range,
     bad_range,
     check_key,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from zlab.memory import Buffer
-    from zlab.stores.base import ByteRange
+    from zlab.stores.base import ByteRange, Listing
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
