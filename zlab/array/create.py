@@ -60,6 +60,9 @@ def plan_array(
     values = dict(attributes or {})
     if zarr_format == 2 and names is not None:  # noqa: PLR2004  writing the document
         values["_ARRAY_DIMENSIONS"] = list(names)
+    fill = scalar_of(data_type, fill_value)
+    if zarr_format == 2:  # noqa: PLR2004  writing the document
+        fill = v2.canonical_fill(data_type, fill)
     return ArrayMetadata(
         zarr_format=zarr_format,
         shape=lengths,
@@ -67,7 +70,7 @@ def plan_array(
         chunk_grid=NamedConfig("regular", {"chunk_shape": list(outer)}),
         chunk_key_encoding=_key_encoding(chunk_key_encoding, zarr_format),
         codecs=codecs,
-        fill_value=scalar_of(data_type, fill_value),
+        fill_value=fill,
         attributes=values,
         dimension_names=names,
     )

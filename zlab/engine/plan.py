@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import islice, product
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from zlab.engine.selection import Span
     from zlab.grid import Axis, Grid
@@ -47,6 +49,12 @@ class ChunkJob(NamedTuple):
     target: tuple[slice, ...]
     whole: bool
     covers: bool
+
+
+    def part_of(self, box: NDArray[Any]) -> NDArray[Any]:
+        """The chunk's part of a box, a view."""
+        # an array without axes would give a scalar
+        return box[self.target] if self.target else box
 
 
 class Run(NamedTuple):

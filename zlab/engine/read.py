@@ -135,7 +135,7 @@ def _read_run(
     try:
         for job, data in fetch_run(layout, run):
             fetched = perf_counter()
-            view = box[job.target]
+            view = job.part_of(box)
             if data is None:
                 view[...] = fill
             else:

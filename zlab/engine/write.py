@@ -157,7 +157,7 @@ def _write_chunks(
             begun = perf_counter()
             key = layout.key(job.coords)
             pipeline = layout.pipeline(job.coords)
-            part = box[job.target]
+            part = job.part_of(box)
             if job.covers:
                 data = _encoded(layout, pipeline, job, part, None, write_empty_chunks)
                 encoded = perf_counter()
@@ -262,7 +262,7 @@ class _ShardWrite:
         begun = perf_counter()
         for job in jobs:
             inner = tuple(c - f for c, f in zip(job.coords, first, strict=True))
-            part = box[job.target]
+            part = job.part_of(box)
             old = None if job.covers else parts.get(inner)
             data = _encoded(layout, self.sharding.inner, job, part, old, self.write_empty_chunks)
             parts.pop(inner, None)

@@ -441,10 +441,24 @@ def _format_dtype(data_type: DataType, endian: str) -> Any:
     return data_type.dtype.newbyteorder("<" if endian == "little" else ">").str
 
 
+def canonical_fill(data_type: DataType, value: Any) -> Any:
+    """The fill value that a v2 document gives back: its NaNs lose their payload."""
+    if data_type.family not in ("float", "complex"):
+        return value
+    return _parse_fill(data_type, _format_nan(format_fill(data_type, value)))
+
+
 def _format_fill(node: ArrayMetadata) -> Any:
     if node.fill_value is None:
         return None
     if node.data_type.family in ("raw", "struct"):
         data = np.asarray(node.fill_value, node.data_type.dtype).tobytes()
         return base64.b64encode(data).decode()
-    return format_fill(node.data_type, node.fill_value)
+    return _format_nan(format_fill(node.data_type, node.fill_value))
+
+
+def _format_nan(value: Any) -> Any:
+    """v2 has one NaN: the bits of others have no name there."""
+    if isinstance(value, list):
+        return [_format_nan(part) for part in value]
+    return "NaN" if isinstance(value, str) and value.startswith("0x") else value

@@ -1,0 +1,97 @@
+"""Selections are NumPy's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from zlab.engine.selection import Span, parse_basic, parse_region
+from zlab.errors import SelectionError
+
+if TYPE_CHECKING:
+    from zlab.engine.selection import Region
+
+
+def _apply(region: Region, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    box = array[
+        tuple(
+            slice(span.start, span.start + span.count * span.step, span.step)
+            for span in region.spans
+        )
+    ]
+    return region.forward(box).reshape(region.shape)
+
+
+@given(data=st.data())
+def test_a_region_takes_what_numpy_takes(data: st.DataObject) -> None:
+    shape = data.draw(npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=7))
+    array = np.arange(np.prod(shape)).reshape(shape)
+    selection = data.draw(npst.basic_indices(shape))
+    region = parse_basic(selection, shape)
+    expected = array[selection]
+    assert region.shape == expected.shape
+    np.testing.assert_array_equal(_apply(region, array), expected)
+
+
+@given(
+    length=st.integers(0, 6),
+    start=st.none() | st.integers(-20, 20),
+    stop=st.none() | st.integers(-20, 20),
+    step=st.none() | st.integers(-4, 4).filter(bool),
+)
+def test_slices_out_of_range_are_clipped(
+    length: int, start: int | None, stop: int | None, step: int | None
+) -> None:
+    array = np.arange(length)
+    selection = slice(start, stop, step)
+    np.testing.assert_array_equal(
+        _apply(parse_basic(selection, (length,)), array), array[selection]
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "shape", "words"),
+    [
+        (5, (5,), "index 5 is out of bounds for axis 0 with length 5"),
+        (-6, (5,), "index -6 is out of bounds"),
+        ((0, 0), (5,), "2 indices for an array of 1 dimensions"),
+        ((..., ...), (5, 5), "one ellipsis"),
+        (True, (5,), "boolean"),
+        (1.5, (5,), "not float"),
+        ([0, 1], (5,), "oindex"),
+        (slice(0, 4, 0), (5,), "axis 0"),
+        ("time", (5,), "not str"),
+        (None, (5,), "not NoneType"),
+    ],
+)
+def test_what_does_not_fit_is_told(selection: object, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(SelectionError, match=words):
+        parse_basic(selection, shape)
+
+
+def test_numpy_integers_are_indices() -> None:
+    assert parse_basic(np.int32(-1), (5,)).spans == (Span(4, 1, 1),)
+
+
+@pytest.mark.parametrize(
+    ("region", "spans"),
+    [
+        (None, (Span(0, 1, 5), Span(0, 1, 4))),
+        (slice(1, 3), (Span(1, 1, 2), Span(0, 1, 4))),
+        ((..., slice(2, None)), (Span(0, 1, 5), Span(2, 1, 2))),
+        ((slice(2, 2), slice(None)), (Span(2, 1, 0), Span(0, 1, 4))),
+    ],
+)
+def test_regions(region: object, spans: tuple[Span, ...]) -> None:
+    assert parse_region(region, (5, 4)).spans == spans
+
+
+@pytest.mark.parametrize("region", [slice(0, 6), slice(-1, None), slice(3, 2), slice(0, 4, 2), 1])
+def test_regions_are_strict(region: object) -> None:
+    with pytest.raises(SelectionError, match="region"):
+        parse_region(region, (5, 4))
