@@ -12,6 +12,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 LABEXTENSION := .venv/share/jupyter/labextensions/zlab
+# the tests, and the examples of the docstrings
+PYTEST := pytest --numprocesses=auto --dist=loadgroup tests \
+  zlab --doctest-modules --doctest-ignore-import-errors
 JS_SOURCES := $(shell find js -type f -not -path 'js/lib/*')
 
 # run one after the other, all of them, whichever fails: see .ci/stages.py
@@ -33,7 +36,7 @@ test: setup ## every check and every test
 
 .PHONY: test-long
 test-long: setup ## the Python tests with many more examples, and those too long for `make test`
-	HYPOTHESIS_PROFILE=long pytest --numprocesses=auto --dist=loadgroup --timeout=3600 tests
+	HYPOTHESIS_PROFILE=long $(PYTEST) --timeout=3600
 
 .PHONY: check
 check: setup ## linters and types
@@ -78,7 +81,7 @@ check-tree: setup
 test-js: setup
 	npm run --silent test
 test-python: setup
-	pytest --numprocesses=auto --dist=loadgroup -m 'not long' tests
+	$(PYTEST) -m 'not long'
 test-livebooks: setup
 	pytest --numprocesses=auto --dist=loadfile --nbval --nbval-current-env \
 	  --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=300 livebooks

@@ -22,6 +22,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+pytest_plugins = ["pytester"]
+
 # tests pin what JAX does on the CPU (copies, exact values), also where an accelerator is present
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
