@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("jupyter_server")
-
-from pytest_jupyter.jupyter_server import *  # noqa: E402, F403 - fixtures and hooks
+if find_spec("jupyter_server"):
+    from pytest_jupyter.jupyter_server import *  # noqa: F403 - fixtures and hooks
 
 
 def _write(path: Path, content: str | bytes | dict[str, Any]) -> None:
@@ -23,7 +23,7 @@ def _write(path: Path, content: str | bytes | dict[str, Any]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]
 def jp_server_config() -> dict[str, Any]:
     return {"ServerApp": {"jpserver_extensions": {"zlab": True}}}
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.needs("lab")
+
 WIRE = Path(__file__).parent.parent / "wire"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,23 +146,20 @@ class ConfinedStore:
         self._root = root
         self._max_document_nbytes = max_document_nbytes
 
-    def _check(self, key: str) -> Path:
-        return confine(self._directory.joinpath(*key.split("/")), self._root)
+    def _check(self, key: str) -> None:
+        confine(self._directory.joinpath(*key.split("/")), self._root)
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
         """The object's bytes, where it lies inside the root and is not too large."""
-        path = self._check(key)
-        if byte_range is None:
-            # of what is no file, or cannot be asked, the store itself has to tell
-            with suppress(OSError):
-                nbytes = path.stat().st_size
-                if nbytes > self._max_document_nbytes:
-                    raise DocumentTooLargeError(
-                        f"a document of {nbytes} bytes",
-                        store=self.name,
-                        key=key,
-                        hint="c.ZLabApp.max_document_nbytes sets how large it may be",
-                    )
+        self._check(key)
+        nbytes = self._store.nbytes(key) if byte_range is None else None
+        if nbytes is not None and nbytes > self._max_document_nbytes:
+            raise DocumentTooLargeError(
+                f"a document of {nbytes} bytes",
+                store=self.name,
+                key=key,
+                hint="c.ZLabApp.max_document_nbytes sets how large it may be",
+            )
         return self._store.get(key, byte_range)
 
     def put(self, key: str, value: Buffer) -> None:  # noqa: ARG002
