@@ -63,7 +63,7 @@ class ZlabError(Exception):
         where: list[str] = []
         if self.store is not None:
             where.append(f"store {self.store}")
-        if self.key is not None:
+        if self.key:
             where.append(f"key {self.key!r}")
         return where
 

@@ -99,24 +99,27 @@ def _jobs(pieces: Sequence[Sequence[Piece]]) -> Iterator[ChunkJob]:
         yield ChunkJob(chunk, source, target, all(whole), all(covers))
 
 
-def plan_runs(grid: Grid, spans: Sequence[Span], *, width: int) -> tuple[int, Iterator[Run]]:
+def plan_runs(
+    grid: Grid, spans: Sequence[Span], *, width: int, least: int = 1
+) -> tuple[int, Iterator[Run]]:
     """Plans a box of an array without shards.
 
     Args:
         grid: Of the array.
         spans: The box.
         width: Workers that will share the runs.
+        least: Jobs that a run should have at least.
 
     Returns:
         How many chunks the box touches, and the runs, made as they are asked for.
     """
     pieces = [list(split_axis(axis, span)) for axis, span in zip(grid.axes, spans, strict=True)]
     njobs = prod(map(len, pieces))
-    return njobs, _batch(None, _jobs(pieces), run_length(njobs, width))
+    return njobs, _batch(None, _jobs(pieces), run_length(njobs, width, least))
 
 
 def plan_shard_runs(
-    shards: Grid, chunks: Grid, spans: Sequence[Span], *, width: int
+    shards: Grid, chunks: Grid, spans: Sequence[Span], *, width: int, least: int = 1
 ) -> tuple[int, Iterator[Run]]:
     """Plans a box of a sharded array: runs of inner chunks, each within one shard.
 
@@ -125,6 +128,7 @@ def plan_shard_runs(
         chunks: The grid of inner chunks.
         spans: The box.
         width: Workers that will share the runs.
+        least: Jobs that a run should have at least.
 
     Returns:
         How many inner chunks the box touches, and the runs, made as they are asked for.
@@ -139,7 +143,7 @@ def plan_shard_runs(
     nshards = prod(map(len, groups))
     njobs = prod(sum(len(pieces) for _, pieces in group) for group in groups)
     # a shard is split only where there are too few of them to keep every worker busy
-    split = run_length(njobs, width) if nshards < 2 * width else njobs
+    split = run_length(njobs, width, least) if nshards < 2 * width and width > 1 else njobs
 
     def runs() -> Iterator[Run]:
         for parts in product(*groups):
@@ -149,9 +153,9 @@ def plan_shard_runs(
     return njobs, runs()
 
 
-def run_length(njobs: int, width: int) -> int:
+def run_length(njobs: int, width: int, least: int = 1) -> int:
     """Jobs in a run: enough to make the hand-over cheap, few enough to share them out evenly."""
-    return max(1, min(64, njobs // (4 * width)))
+    return max(least, min(64, njobs // (4 * width)))
 
 
 def _batch(shard: tuple[int, ...] | None, jobs: Iterable[ChunkJob], length: int) -> Iterator[Run]:

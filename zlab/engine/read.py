@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,12 +56,10 @@ def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
     """Reads a box into an array of the box's shape, forward along every axis."""
     local = layout.store.local
     width = settings.threads if local else settings.fetch_concurrency
+    if local and box.nbytes < _SMALL:
+        width = 1
     njobs, runs = plan(layout, region, width=width)
     if njobs == 0:
-        return
-    if local and (njobs == 1 or box.nbytes < _SMALL):
-        for run in runs:
-            _read_run(layout, run, box, None)
         return
     slots = None if local else threading.BoundedSemaphore(settings.threads)
 
@@ -72,13 +71,20 @@ def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
 
 
 _SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads
+_RUN_NBYTES = 1 << 18  # decoded bytes of a run at least, where its chunks are fetched one by one
 
 
 def plan(layout: ArrayLayout, region: Region, *, width: int) -> tuple[int, Iterator[Run]]:
     """How many chunks a region touches, and the runs that read or write them."""
+    chunk_nbytes = prod(layout.chunks.stored_shape((0,) * len(region.spans))) * max(
+        layout.dtype.itemsize, 1
+    )
+    least = max(1, _RUN_NBYTES // chunk_nbytes)
     if layout.sharding is None:
-        return plan_runs(layout.objects, region.spans, width=width)
-    return plan_shard_runs(layout.objects, layout.chunks, region.spans, width=width)
+        # of a store that is not local each chunk is a request, and requests wait side by side
+        least = least if layout.store.local else 1
+        return plan_runs(layout.objects, region.spans, width=width, least=least)
+    return plan_shard_runs(layout.objects, layout.chunks, region.spans, width=width, least=least)
 
 
 def fetch_run(layout: ArrayLayout, run: Run) -> Iterator[tuple[ChunkJob, Buffer | None]]:
@@ -184,6 +190,7 @@ def decode_part(pipeline: Pipeline, data: Buffer, job: ChunkJob, view: NDArray[A
     if job.whole:
         pipeline.decode(data, view)
         return
+    pipeline.check_limit()
     whole = scratch(pipeline.chunk.shape, pipeline.chunk.dtype)
     pipeline.decode(data, whole)
     view[...] = whole[job.source]

@@ -88,7 +88,7 @@ def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
     array = np.asarray(value, dtype=None if hasattr(value, "dtype") else layout.dtype)
     if array.dtype != layout.dtype:
         # the casting of `out[...] = value`, made once for all chunks
-        array = array.astype(layout.dtype, casting="unsafe" if array.ndim == 0 else "same_kind")
+        array = array.astype(layout.dtype)
     shown = np.broadcast_to(array, region.shape).reshape(region.box_shape)
     return region.forward(shown)
 
