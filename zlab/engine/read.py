@@ -211,15 +211,23 @@ class LoadedChunk(NamedTuple):
     nbytes_stored: int
 
 
-def load_run(layout: ArrayLayout, run: Run) -> Iterator[LoadedChunk]:
+def load_run(
+    layout: ArrayLayout, run: Run, slots: threading.BoundedSemaphore | None = None
+) -> Iterator[LoadedChunk]:
     """Reads a run's chunks into memory of their own, one at a time.
 
     Chunks of a shard come in the order in which they lie there; absent ones come first.
+
+    Args:
+        layout: Of the array.
+        run: What to read.
+        slots: Held while a chunk is decoded, so that not all who fetch decode at once.
 
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
     """
     recorder = Recorder.start(layout, "read", len(run.jobs))
+    turn = nullcontext() if slots is None else slots
     before = perf_counter()
     job = run.jobs[0]
     try:
@@ -229,7 +237,8 @@ def load_run(layout: ArrayLayout, run: Run) -> Iterator[LoadedChunk]:
             if data is not None:
                 shape = tuple(part.stop - part.start for part in job.target)
                 array = aligned_empty(shape, layout.dtype)
-                decode_part(layout.chunk_pipeline(job.coords), data, job, array)
+                with turn:
+                    decode_part(layout.chunk_pipeline(job.coords), data, job, array)
             done = perf_counter()
             nbytes_stored = 0 if data is None else len(data)
             if recorder is not None:
