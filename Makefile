@@ -71,8 +71,9 @@ check-format: setup
 	ruff format --check
 check-types: setup
 	mypy
+# its cache misses that a module which is new resolves an import that is old
 check-imports: setup
-	lint-imports --no-logo
+	lint-imports --no-logo --no-cache
 check-js: setup
 	npm run --silent check
 check-tree: setup
