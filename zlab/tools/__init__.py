@@ -1,0 +1,1 @@
+"""What works on whole stores and arrays: the demo stores, planes of chunk grids."""
