@@ -1,6 +1,6 @@
 # The one list of recipes; CI runs the same. `make` alone prints it.
 #
-# What a recipe needs is set up first and remembered in .stamps/: a second run starts at once.
+# What a recipe needs is set up first, and remembered: a second run starts at once.
 # PYTHON=python3.13 chooses the interpreter of a new environment.
 
 SHELL := bash
@@ -10,6 +10,13 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+TOOLS := .stamps/tools
+VENV := .venv/.stamp-venv
+INSTALLED := .venv/.stamp-installed
+LINKED := .venv/.stamp-linked
+NODE_MODULES := node_modules/.stamp-installed
+BUILT := js/lib/.stamp-built
 
 LABEXTENSION := .venv/share/jupyter/labextensions/zlab
 # the tests, and the examples of the docstrings
@@ -59,8 +66,7 @@ fmt: setup ## format and fix what can be fixed
 .PHONY: clean
 clean: ## remove what was built; the set-up (.venv, node_modules) and demo/ stay
 	rm -rf build dist site js/lib zlab/labextension zlab/static test-results playwright-report \
-	  .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .benchmarks .coverage \
-	  .stamps/js
+	  .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis .benchmarks .coverage
 
 # the stages of `check` and `test`
 
@@ -89,38 +95,39 @@ test-livebooks: setup
 test-browser: setup
 	.ci/test_browser
 
-# set-up
+# set-up: each stamp lies in what it stands for, and goes with it
 
 .PHONY: setup
-setup: .stamps/python .stamps/npm .stamps/js .stamps/link browser
+setup: $(INSTALLED) $(NODE_MODULES) $(BUILT) $(LINKED) browser
 
-.stamps/tools: .ci/tools
+$(TOOLS): .ci/tools
 	mkdir -p $(@D)
 	.ci/tools > $@
 
-.stamps/venv: .stamps/tools
+$(VENV): $(TOOLS)
 	"$$(cat $<)" -m venv .venv
 	touch $@
 
 # The editable install packs the labextension as a copy. Where a link stands in its place, pip
 # would write through it into the sources: it goes first, and comes back below.
-.stamps/python: pyproject.toml package.json .stamps/venv
+$(INSTALLED): pyproject.toml package.json $(VENV)
 	rm -rf $(LABEXTENSION)
 	mkdir -p zlab/labextension zlab/static
 	@echo "Installing zlab with all its extras into .venv: a minute or two, once"
 	SKIP_JUPYTER_BUILDER=1 pip install --quiet --editable '.[all,dev]'
 	touch $@
 
-.stamps/npm: package.json package-lock.json .npmrc .stamps/tools
+$(NODE_MODULES): package.json package-lock.json .npmrc $(TOOLS)
 	npm ci --no-fund --no-audit
 	touch $@
 
-.stamps/js: $(JS_SOURCES) .stamps/npm | .stamps/python
+# its build tool comes with the Python side
+$(BUILT): $(JS_SOURCES) $(NODE_MODULES) | $(INSTALLED)
 	npm run --silent build:prod
 	touch $@
 
-# a link, so that what is built is what the lab shows
-.stamps/link: .stamps/python
+# what is built is what the lab shows
+$(LINKED): $(INSTALLED)
 	rm -rf $(LABEXTENSION)
 	mkdir -p $(dir $(LABEXTENSION))
 	ln -s "$(CURDIR)/zlab/labextension" $(LABEXTENSION)
