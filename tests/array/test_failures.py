@@ -1,4 +1,4 @@
-"""A failed read is an error with a place, never a fill value; a failed write keeps the old chunk."""
+"""A failed read is an error with a place, never fill; a failed write keeps the old chunk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _array(**kwargs: Any) -> tuple[MemoryStore, zlab.Array]:
 
 @pytest.mark.parametrize("shards", [None, 32])
 @pytest.mark.parametrize("local", [True, False])
-def test_a_store_that_fails_is_not_filled_in(shards: int | None, local: bool) -> None:  # noqa: FBT001
+def test_a_store_that_fails_is_not_filled_in(shards: int | None, local: bool) -> None:
     store, _ = _array(shards=shards)
     broken = FaultStore(store, [Fault(key="c/1")], local=local)
     array = zlab.open_array(broken)
@@ -77,7 +77,7 @@ def test_a_torn_shard_is_an_error(keep: int) -> None:
 def test_a_partial_write_into_a_corrupt_chunk_changes_nothing() -> None:
     for shards in (None, 32):
         store, array = _array(shards=shards, compressors=["zstd", "crc32c"])
-        before = b"broken" + (store.get("c/0") or b"")[6:]
+        before = b"broken" + bytes(store.get("c/0") or b"")[6:]
         store.put("c/0", before)
         with pytest.raises(ChunkReadError):
             array[3] = 1
@@ -86,7 +86,7 @@ def test_a_partial_write_into_a_corrupt_chunk_changes_nothing() -> None:
 
 def test_a_partial_write_into_an_undecodable_shard_keeps_its_siblings() -> None:
     store, array = _array(shards=32)
-    before = (store.get("c/0") or b"")[:-1] + b"\xff"
+    before = bytes(store.get("c/0") or b"")[:-1] + b"\xff"
     store.put("c/0", before)
     with pytest.raises(ZlabError):
         array[8:16] = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("caller_works", [True, False])
 @pytest.mark.parametrize("width", [1, 2, 7])
-def test_every_unit_is_done_once(width: int, caller_works: bool) -> None:  # noqa: FBT001
+def test_every_unit_is_done_once(width: int, caller_works: bool) -> None:
     done: list[int] = []
     Team(range(1000), done.append).run(width, caller_works=caller_works)
     assert sorted(done) == list(range(1000))
@@ -23,12 +23,16 @@ def test_every_unit_is_done_once(width: int, caller_works: bool) -> None:  # noq
 
 def test_all_members_work_at_the_same_time() -> None:
     barrier = threading.Barrier(4, timeout=30)
-    Team(range(4), lambda _: barrier.wait()).run(4, caller_works=True)
+
+    def work(_: int) -> None:
+        barrier.wait()
+
+    Team(range(4), work).run(4, caller_works=True)
     assert barrier.broken is False
 
 
 @pytest.mark.parametrize("caller_works", [True, False])
-def test_the_first_failure_stops_the_team(caller_works: bool) -> None:  # noqa: FBT001
+def test_the_first_failure_stops_the_team(caller_works: bool) -> None:
     begun: list[int] = []
 
     def work(unit: int) -> None:

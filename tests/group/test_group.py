@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zlab.metadata import ZarrFormat
+    from zlab.stores.open import StoreLike
 
 
 @pytest.fixture(params=[2, 3])
@@ -22,8 +23,8 @@ def zarr_format(request: pytest.FixtureRequest) -> ZarrFormat:
     return request.param  # type: ignore[no-any-return]
 
 
-def _hierarchy(store: object, zarr_format: ZarrFormat) -> zlab.Group:
-    group = zlab.create_group(store, zarr_format=zarr_format, attributes={"title": "t"})  # type: ignore[arg-type]
+def _hierarchy(store: StoreLike, zarr_format: ZarrFormat) -> zlab.Group:
+    group = zlab.create_group(store, zarr_format=zarr_format, attributes={"title": "t"})
     group.create_array("air/temperature", data=np.arange(6.0).reshape(2, 3))
     group.create_array("air/pressure", shape=(2, 3), dtype="f4")
     group.create_group("empty", attributes={"a": 1})
@@ -41,8 +42,8 @@ def test_members(zarr_format: ZarrFormat) -> None:
     assert 3 not in group
     assert [name for name, _ in group.arrays()] == ["time"]
     assert [name for name, _ in group.groups()] == ["air", "empty"]
-    assert group["air"]["pressure"] == group["air/pressure"]
-    assert group["air/temperature"][1].tolist() == [3.0, 4.0, 5.0]
+    assert group.group("air").array("pressure") == group["air/pressure"]
+    assert group.array("air/temperature")[1].tolist() == [3.0, 4.0, 5.0]
     assert group["empty"].attrs["a"] == 1
     assert all(node.zarr_format == zarr_format for _, node in group.members())
 
@@ -69,7 +70,15 @@ def test_a_missing_member_is_told_with_its_neighbours() -> None:
     with pytest.raises(NodeNotFoundError):
         group[""]
     with pytest.raises(NodeNotFoundError, match="no members"):
-        group["empty"]["x"]
+        group.group("empty")["x"]
+
+
+def test_members_of_a_known_kind() -> None:
+    group = _hierarchy({}, 3)
+    with pytest.raises(NodeNotFoundError, match="group, not an array"):
+        group.array("air")
+    with pytest.raises(NodeNotFoundError, match="array, not a group"):
+        group.group("time")
 
 
 def test_require_group() -> None:
@@ -86,7 +95,7 @@ def test_overwriting_removes_what_was_below() -> None:
     with pytest.raises(NodeExistsError):
         group.create_group("air")
     group.create_group("air", overwrite=True)
-    assert group["air"].keys() == []
+    assert group.group("air").keys() == []
 
 
 @pytest.mark.needs("zarr")
@@ -116,10 +125,12 @@ def test_consolidated_metadata_are_read_at_once(tmp_path: Path, zarr_format: Zar
     walked = zlab.open_group(tmp_path / "a.zarr", consolidated=False)
     assert not walked.consolidated
     assert group.tree() == walked.tree()
-    assert group["air"].consolidated
+    assert group.group("air").consolidated
     assert group["empty"].attrs == walked["empty"].attrs
     assert store.counts.gets == 0
-    np.testing.assert_array_equal(group["air/temperature"][...], walked["air/temperature"][...])
+    np.testing.assert_array_equal(
+        group.array("air/temperature")[...], walked.array("air/temperature")[...]
+    )
 
 
 def test_consolidated_metadata_may_be_demanded() -> None:
@@ -150,12 +161,12 @@ def test_modes(tmp_path: Path) -> None:
     group = zlab.open_group(path, mode="a")
     group.create_array("x", data=np.arange(3))
     assert zlab.open_group(path, mode="a").keys() == ["x"]
-    assert zlab.open(path, mode="r", path="x")[1] == 1
+    assert zlab.open_array(path, path="x")[1] == 1
     with pytest.raises(NodeExistsError):
         zlab.open(path, mode="w-")
     assert zlab.open_group(path, mode="w").keys() == []
+    zlab.create_array(path, path="y", shape=(1,), dtype="i1")
     with pytest.raises(NodeNotFoundError, match="array, not a group"):
-        zlab.create_array(path, path="y", shape=(1,), dtype="i1")
         zlab.open_group(path, path="y")
 
 
@@ -173,18 +184,18 @@ def test_a_prefix_of_a_siblings_name_is_another_node() -> None:
     group.create_array("data", data=np.arange(1, 4), chunks=1)
     group.create_array("data2", data=np.arange(1, 6), chunks=1)
     group.create_array("more/data/data", data=np.arange(1, 8), chunks=1)
-    assert group["data"].nchunks_initialized == 3
-    assert group["data2"].nchunks_initialized == 5
-    assert group["more/data/data"].nchunks_initialized == 7
+    assert group.array("data").nchunks_initialized == 3
+    assert group.array("data2").nchunks_initialized == 5
+    assert group.array("more/data/data").nchunks_initialized == 7
     group.create_array("data", data=np.arange(2), chunks=1, overwrite=True)
-    assert group["data2"][...].tolist() == [1, 2, 3, 4, 5]
+    assert group.array("data2")[...].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_a_broken_member_is_listed_and_raises_when_it_is_opened() -> None:
     group = _hierarchy({}, 3)
     group.store.put("broken/zarr.json", b"{")
     assert group.keys() == ["air", "broken", "empty", "time"]
-    with pytest.raises(MetadataError, match="broken/zarr.json"):
+    with pytest.raises(MetadataError, match=r"broken/zarr\.json"):
         group["broken"]
 
 

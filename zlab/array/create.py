@@ -76,10 +76,9 @@ def plan_array(
     )
 
 
-def _lengths(value: object, what: str, *, minimum: int) -> tuple[int, ...]:
-    items = (value,) if isinstance(value, int) else value
+def _lengths(value: Sequence[int] | int, what: str, *, minimum: int) -> tuple[int, ...]:
     try:
-        lengths = tuple(int(n) for n in items)  # type: ignore[attr-defined]  told below
+        lengths = tuple(map(int, (value,) if isinstance(value, int) else value))
     except (TypeError, ValueError) as error:
         msg = f"{what} must be a whole number or a sequence of them, not {value!r:.80}"
         raise MetadataError(msg) from error

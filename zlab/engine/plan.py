@@ -50,7 +50,6 @@ class ChunkJob(NamedTuple):
     whole: bool
     covers: bool
 
-
     def part_of(self, box: NDArray[Any]) -> NDArray[Any]:
         """The chunk's part of a box, a view."""
         # an array without axes would give a scalar

@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
     start: int
     step: int
-    count: int
+    count: int  # type: ignore[assignment]  # nobody asks a span for tuple.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _parse_integer(index: object, length: int, axis: int) -> int:
         msg = f"a boolean is not an index along axis {axis}"
         raise SelectionError(msg, hint="Select by a mask with `array.vindex[mask]`")
     try:
-        number = operator.index(index)  # type: ignore[arg-type]  what cannot is told below
+        number = operator.index(index)  # type: ignore[arg-type]  # what cannot is told below
     except TypeError as error:
         msg = f"an index must be an integer, a slice or '...', not {type(index).__name__}"
         raise SelectionError(

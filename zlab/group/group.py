@@ -122,9 +122,10 @@ class Group:
             StoreError: The storage failed.
         """
         where = join(self._path, path)
-        if not isinstance(path, str) or where == self._path:
-            msg = f"a member is named by its path, not {path!r:.80}"
-            raise NodeNotFoundError(msg, store=self._store.name, key=self._path)
+        if where == self._path:
+            raise NodeNotFoundError(
+                "a member is named by its path", store=self._store.name, key=self._path
+            )
         metadata = self._read(where)
         if metadata is None:
             names = self.keys()
@@ -136,6 +137,32 @@ class Group:
                 hint=f"There are: {shown}" if names else "This group has no members",
             )
         return self._member(where, metadata)
+
+    def array(self, path: str) -> Array:
+        """The array at a path below this group, for code that needs to know that it is one.
+
+        Raises:
+            NodeNotFoundError: There is none, or there is a group.
+        """
+        node = self[path]
+        if isinstance(node, Array):
+            return node
+        raise NodeNotFoundError(
+            "there is a group, not an array", store=self._store.name, key=node.path
+        )
+
+    def group(self, path: str) -> Group:
+        """The group at a path below this group, for code that needs to know that it is one.
+
+        Raises:
+            NodeNotFoundError: There is none, or there is an array.
+        """
+        node = self[path]
+        if isinstance(node, Group):
+            return node
+        raise NodeNotFoundError(
+            "there is an array, not a group", store=self._store.name, key=node.path
+        )
 
     def _read(self, where: str) -> ArrayMetadata | GroupMetadata | None:
         if self._consolidated is None:

@@ -175,7 +175,8 @@ def _named(name: str) -> DataType:
 def _ml_dtype(name: str) -> np.dtype[Any]:
     import ml_dtypes  # noqa: PLC0415  it is needed by few arrays and costs 10 ms
 
-    return np.dtype(getattr(ml_dtypes, name))
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return dtype
 
 
 def _length_bytes(configuration: Mapping[str, Any], name: str, unit: int = 1) -> int:
@@ -300,7 +301,7 @@ def data_type_of(dtype: object) -> DataType:
     if dtype is str:
         return _named("string")
     try:
-        given = np.dtype(dtype)  # type: ignore[call-overload]  any dtype-like
+        given = np.dtype(dtype)  # type: ignore[call-overload]  # any dtype-like
     except TypeError as error:
         msg = f"{dtype!r:.80} is not a data type"
         raise DataTypeError(msg) from error
@@ -336,8 +337,8 @@ def _of_native(dtype: np.dtype[Any]) -> DataType | None:
             return _null_terminated({"length_bytes": size})
         case "M" | "m":
             unit, scale = np.datetime_data(dtype)
-            name: Literal["datetime", "timedelta"] = (
-                "datetime" if dtype.kind == "M" else "timedelta"
+            return _time(
+                "datetime" if dtype.kind == "M" else "timedelta",
+                {"unit": unit, "scale_factor": scale},
             )
-            return _time(name, {"unit": unit, "scale_factor": scale})
     return None
