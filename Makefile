@@ -33,7 +33,8 @@ help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: lab
-lab: setup demo ## open JupyterLab on the demo stores (LAB_ARGS=--no-browser passes through)
+lab: setup ## open JupyterLab on the demo stores (LAB_ARGS=--no-browser passes through)
+	python -m zlab demo demo
 	jupyter lab --ServerApp.root_dir="$(CURDIR)" \
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) livebooks/00_01_welcome.ipynb
 
@@ -136,8 +137,3 @@ $(LINKED): $(INSTALLED)
 .PHONY: browser
 browser:
 	@.ci/browser
-
-demo: | setup
-	rm -rf .stamps/demo
-	python -m zlab demo .stamps/demo
-	mv .stamps/demo $@
