@@ -1,0 +1,206 @@
+"""Reading ahead: some threads load units while the consumer works on earlier ones.
+
+The consumer's thread never loads, so an interrupt reaches it at once. No thread waits for the
+consumer either: one that finds no room for the next unit ends, and the consumer starts another as
+it makes room.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar, cast
+
+from zlab.engine.workers import submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zlab.stream.budget import Account
+
+T = TypeVar("T")
+
+_WAKE_S = 0.5  # a wait without a limit cannot be interrupted on Windows
+
+
+class Unit(NamedTuple, Generic[T]):
+    """Something that a thread loads in one go.
+
+    Attributes:
+        nbytes: Bytes that it holds when it is loaded.
+        load: Loads it.
+    """
+
+    nbytes: int
+    load: Callable[[], T]
+
+
+class _Loaded(NamedTuple, Generic[T]):
+    number: int
+    nbytes: int
+    value: T | None
+    error: BaseException | None
+
+
+class ReadAhead(Generic[T]):
+    """Loads units ahead of an iteration, in bounded memory.
+
+    Args:
+        units: What is loaded; asked for the next one by one thread at a time, never by the
+            consumer's.
+        account: Each unit's bytes are taken from it before it is loaded. The consumer gives them
+            back with `release` when it hands the value on.
+        width: Units that are loaded at once.
+        depth: Units that are loaded or wait for the consumer, at most.
+        ordered: Hand on in the order of `units`, else as they come.
+        halt: Ends the iteration when it is set, by whichever thread.
+    """
+
+    def __init__(
+        self,
+        units: Iterator[Unit[T]],
+        account: Account,
+        *,
+        width: int,
+        depth: int,
+        ordered: bool,
+        halt: threading.Event,
+    ) -> None:
+        self._units = units
+        self._account = account
+        self._width = width
+        self._depth = depth
+        self._ordered = ordered
+        self._halt = halt
+        self._lock = threading.Lock()
+        self._arrived: SimpleQueue[_Loaded[T] | None] = SimpleQueue()
+        self._early: dict[int, _Loaded[T]] = {}
+        self._waiting: Unit[T] | None = None
+        self._workers = 0
+        self._taken = 0
+        self._handed_on = 0
+        self._exhausted = False
+
+    def __iter__(self) -> Iterator[tuple[int, T]]:
+        """The loaded values with their bytes.
+
+        Raises:
+            BaseException: What `units` or a `load` raised, in its turn.
+        """
+        try:
+            while (loaded := self._next()) is not None:
+                if loaded.error is not None:
+                    self._account.release(loaded.nbytes)
+                    raise loaded.error
+                nbytes, value = loaded.nbytes, cast("T", loaded.value)
+                # what the consumer lets go of must not live on here
+                del loaded
+                yield nbytes, value
+                del value
+        finally:
+            self._close()
+
+    def release(self, nbytes: int) -> None:
+        """The consumer no longer holds so many bytes: there is room for more."""
+        self._account.release(nbytes)
+
+    def _next(self) -> _Loaded[T] | None:
+        while not self._halt.is_set():
+            loaded = self._early.pop(self._handed_on, None)
+            if loaded is None:
+                self._start_worker()
+                with self._lock:
+                    if self._exhausted and self._handed_on == self._taken:
+                        return None
+                try:
+                    loaded = self._arrived.get(timeout=_WAKE_S)
+                except Empty:
+                    continue
+                if loaded is None:
+                    continue
+                if self._ordered and loaded.number != self._handed_on:
+                    self._early[loaded.number] = loaded
+                    continue
+            with self._lock:
+                self._handed_on += 1
+            return loaded
+        return None
+
+    def _start_worker(self) -> None:
+        """Starts a worker if there is room for a unit; it starts the next one in its turn."""
+        with self._lock:
+            waiting = self._waiting
+            if (
+                self._exhausted
+                or self._halt.is_set()
+                or self._workers == self._width
+                or self._taken - self._handed_on >= self._depth
+                or (waiting is not None and not self._account.fits(waiting.nbytes))
+            ):
+                return
+            self._workers += 1
+        submit(self._work)
+
+    def _work(self) -> None:
+        """Loads units as long as there are some and room for them."""
+        while (taken := self._take()) is not None:
+            self._start_worker()
+            number, unit = taken
+            value, error = None, None
+            try:
+                value = unit.load()
+            except BaseException as failure:  # noqa: BLE001  raised again by the consumer
+                error = failure
+            with self._lock:
+                if self._halt.is_set():
+                    self._account.release(unit.nbytes)
+                else:
+                    self._arrived.put(_Loaded(number, unit.nbytes, value, error))
+            # a worker that waits must not keep alive what the consumer lets go of
+            del taken, unit, value, error
+
+    def _take(self) -> tuple[int, Unit[T]] | None:
+        with self._lock:
+            room = self._taken - self._handed_on < self._depth and not self._halt.is_set()
+            unit = self._peek() if room else None
+            if unit is None or not self._account.admit(unit.nbytes):
+                self._workers -= 1
+                if self._exhausted:
+                    # the consumer may wait for a unit that will never come
+                    self._arrived.put(None)
+                return None
+            self._waiting = None
+            self._taken += 1
+            return self._taken - 1, unit
+
+    def _peek(self) -> Unit[T] | None:
+        if self._waiting is None and not self._exhausted:
+            try:
+                self._waiting = next(self._units, None)
+            except BaseException as failure:  # noqa: BLE001  raised again by the consumer
+                self._waiting = Unit(0, _raising(failure))
+                self._units = iter(())
+            self._exhausted = self._waiting is None
+        return self._waiting
+
+    def _close(self) -> None:
+        """Lets go of what was not handed on; what is being loaded is dropped when it is there."""
+        with self._lock:
+            self._halt.set()
+        left = list(self._early.values())
+        self._early.clear()
+        while True:
+            try:
+                loaded = self._arrived.get_nowait()
+            except Empty:
+                break
+            if loaded is not None:
+                left.append(loaded)
+        self._account.release(sum(loaded.nbytes for loaded in left))
+
+
+def _raising(failure: BaseException) -> Callable[[], NoReturn]:
+    def load() -> NoReturn:
+        raise failure
+
+    return load

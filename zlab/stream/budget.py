@@ -1,0 +1,80 @@
+"""Bytes that streams hold: at most so many each, and so many in the process."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from zlab.config import settings
+
+
+class _Process:
+    """What all streams of the process hold together."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.lock = threading.Lock()
+        self.held = 0
+
+
+_process = _Process()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # the streams of the parent do not exist in the child
+    os.register_at_fork(after_in_child=_process.reset)
+
+
+class Account:
+    """What one stream holds.
+
+    A stream that holds nothing is always let have its next unit, however large: else two streams
+    that are read in step could wait for each other for ever. So nobody has to wait for the
+    account of another stream.
+
+    Args:
+        limit: Bytes that the stream may hold.
+
+    Attributes:
+        held: Bytes that it holds.
+
+    Example:
+        >>> account = Account(100)
+        >>> account.admit(400), account.admit(1)
+        (True, False)
+        >>> account.release(400)
+        >>> account.admit(60), account.admit(40), account.admit(1)
+        (True, True, False)
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def fits(self, nbytes: int) -> bool:
+        """Whether so many bytes may be held now."""
+        return not self.held or (
+            self.held + nbytes <= self.limit and _process.held + nbytes <= settings.memory_budget
+        )
+
+    def admit(self, nbytes: int) -> bool:
+        """Takes so many bytes if they may be held now."""
+        with _process.lock:
+            if not self.fits(nbytes):
+                return False
+            self.held += nbytes
+            _process.held += nbytes
+            return True
+
+    def release(self, nbytes: int) -> None:
+        """Gives so many bytes back."""
+        with _process.lock:
+            self.held -= nbytes
+            _process.held -= nbytes
+
+
+def process_held() -> int:
+    """Bytes that the streams of this process hold now."""
+    return _process.held

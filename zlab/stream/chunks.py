@@ -1,0 +1,252 @@
+"""Chunk streams: one chunk after another, read ahead in bounded memory."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from zlab.config import settings
+from zlab.engine.plan import Run
+from zlab.engine.read import load_run
+from zlab.engine.selection import parse_region
+from zlab.errors import ChunkReadError
+from zlab.memory import aligned_empty
+from zlab.stream.ahead import ReadAhead, Unit
+from zlab.stream.budget import Account
+from zlab.stream.plan import StreamPlan
+from zlab.stream.runs import Runs
+from zlab.stream.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from numpy.typing import NDArray
+
+    from zlab.engine.layout import ArrayLayout
+    from zlab.engine.plan import ChunkJob
+    from zlab.engine.read import LoadedChunk
+    from zlab.engine.selection import Region
+    from zlab.stream.plan import Coords, Order
+    from zlab.stream.stream import Tally
+
+_LOCAL_RUN = 1 << 20  # decoded bytes that are handed over at once, from a store that is near
+_REMOTE_RUN = 16 << 20  # the same for inner chunks of a shard, fetched by one request
+
+
+@final
+@dataclass(frozen=True, eq=False, slots=True)
+class Chunk:
+    """A chunk of a stream.
+
+    Attributes:
+        coords: Its coordinates in the array's chunk grid.
+        region: Where `data` lies in the array, a slice for each axis.
+        data: Its values, cropped to the array and to the stream's region; yours to keep and
+            change, in memory of its own that starts at a multiple of 64 bytes.
+        nbytes_stored: Its encoded size, 0 where it is not stored.
+        present: Whether it is stored; if not, `data` is all fill.
+    """
+
+    coords: tuple[int, ...]
+    region: tuple[slice, ...]
+    data: NDArray[Any]
+    nbytes_stored: int
+    present: bool
+
+    def __repr__(self) -> str:
+        stored = f"{self.nbytes_stored} bytes stored" if self.present else "not stored"
+        return f"<Chunk {self.coords} [{format_region(self.region)}] {self.data.dtype}, {stored}>"
+
+
+def format_region(region: tuple[slice, ...]) -> str:
+    """A region as it is typed between brackets."""
+    return ", ".join(
+        f"{part.start}:{part.stop}" + (f":{part.step}" if part.step not in (None, 1) else "")
+        for part in region
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class ChunkStream(Stream[Chunk]):
+    """The chunks of an array, or of a region of it, as a stream; see `Array.stream_chunks`.
+
+    Attributes:
+        region: What is read.
+        order: In which order the chunks come.
+        concurrency: Chunks, or runs of small chunks, that are read at once.
+        include_missing: Whether chunks that are not stored come too.
+        filter: Which chunks are read, by their coordinates; `None` for all.
+        max_bytes: Decoded bytes that are in flight or wait for the consumer, at most.
+    """
+
+    kind: ClassVar[str] = "chunks"
+
+    region: Region
+    order: Order
+    concurrency: int
+    include_missing: bool
+    filter: Callable[[Coords], object] | None
+    max_bytes: int
+
+    @cached_property
+    def plan(self) -> StreamPlan:
+        """Which chunks are visited, in order. No bytes are read for it."""
+        return StreamPlan(self.layout, self.region, self.order, self.filter)
+
+    def _nchunks(self) -> int:
+        return self.plan.nchunks
+
+    def __repr__(self) -> str:
+        place = f"{self.layout.store.name}/{self.layout.path}".rstrip("/")
+        parts = tuple(slice(span.start, span.start + span.count) for span in self.region.spans)
+        order = {"C": "in C order", "shards": "shard by shard", "any": "in any order"}[self.order]
+        stored = "" if self.include_missing else ", those that are stored"
+        return (
+            f"<ChunkStream {place} [{format_region(parts)}]: {self.plan.nchunks} chunks of "
+            f"{self.layout.dtype} at most{stored}, {order}, {self.concurrency} at once, "
+            f"{self.max_bytes / (1 << 20):g} MiB ahead at most>"
+        )
+
+    def _read(self, halt: threading.Event, tally: Tally) -> Generator[Chunk]:
+        runs = self._runs()
+        slots = None
+        if not self.layout.store.local:
+            # many requests wait for the store, but no more threads decode than there are cores
+            slots = threading.BoundedSemaphore(settings.threads)
+        ahead = ReadAhead(
+            (Unit(nbytes, partial(self._load, run, runs, slots, halt)) for nbytes, run in runs),
+            Account(self.max_bytes),
+            width=self.concurrency,
+            depth=2 * self.concurrency,
+            ordered=self.order != "any",
+            halt=halt,
+        )
+        for nbytes, (chunks, error) in ahead:
+            left = nbytes
+            try:
+                while chunks:
+                    n = chunks[0].data.nbytes
+                    tally.add(1, n)
+                    ahead.release(n)
+                    left -= n
+                    # not held by a name here: it is the consumer's alone
+                    yield chunks.popleft()
+            finally:
+                ahead.release(left)
+            if error is not None:
+                raise error
+
+    def _runs(self) -> Runs:
+        plan, width = self.plan, self.concurrency
+        if self.layout.store.local:
+            max_chunks = max(1, min(64, plan.nchunks // (4 * width)))
+            max_bytes = _LOCAL_RUN
+        else:
+            # each object is a request of its own, but those for one shard are put together
+            max_chunks = max(1, plan.nchunks // (2 * width)) if self.layout.sharding else 1
+            max_bytes = _REMOTE_RUN
+        return Runs(
+            self.layout,
+            plan,
+            stored_only=not self.include_missing,
+            max_chunks=max_chunks,
+            max_bytes=min(max_bytes, self.max_bytes // (2 * width)),
+        )
+
+    def _load(
+        self,
+        run: Run,
+        runs: Runs,
+        slots: threading.BoundedSemaphore | None,
+        halt: threading.Event,
+    ) -> tuple[deque[Chunk], ChunkReadError | None]:
+        """The chunks of a run in order, up to the first that fails."""
+        loaded: dict[Coords, LoadedChunk] = {}
+        jobs, failure = run.jobs, None
+        while not halt.is_set():
+            missing = [job for job in jobs if job.coords not in loaded]
+            if not missing:
+                break
+            try:
+                for chunk in load_run(self.layout, Run(run.shard, missing), slots):
+                    loaded[chunk.job.coords] = chunk
+                    if halt.is_set():
+                        break
+            except ChunkReadError as error:
+                # chunks of a shard come as they lie there: some before the failed one may be due
+                failure = error
+                due = takewhile(error.coords.__ne__, (job.coords for job in jobs))
+                jobs = jobs[: len(list(due))]
+        present = sum(chunk.data is not None for chunk in loaded.values())
+        objects = 1 if run.shard is not None else len(loaded)
+        runs.saw(present=present, absent=objects)
+        return deque(
+            self._chunks(loaded[job.coords] for job in jobs if job.coords in loaded)
+        ), failure
+
+    def _chunks(self, loaded: Iterator[LoadedChunk]) -> Iterator[Chunk]:
+        for job, data, nbytes_stored in loaded:
+            present = data is not None
+            if present or self.include_missing:
+                values = self._fill(job) if data is None else data
+                region = self.plan.region_of(job.coords)
+                yield Chunk(job.coords, region, values, nbytes_stored, present)
+
+    def _fill(self, job: ChunkJob) -> NDArray[Any]:
+        shape = tuple([part.stop - part.start for part in job.target])
+        values = aligned_empty(shape, self.layout.dtype)
+        values[...] = self.layout.fill
+        return values
+
+
+def stream_chunks(
+    layout: ArrayLayout,
+    *,
+    region: object = None,
+    concurrency: int | None = None,
+    ordered: bool | None = None,
+    filter: Callable[[Coords], object] | None = None,  # noqa: A002  as in the public method
+    include_missing: bool = False,
+    max_bytes: int | None = None,
+) -> ChunkStream:
+    """Describes a stream of chunks; `Array.stream_chunks` tells what the arguments mean.
+
+    Raises:
+        SelectionError: The region is not inside the array.
+        ValueError: `concurrency` or `max_bytes` is less than 1.
+    """
+    if concurrency is None:
+        concurrency = settings.threads if layout.store.local else settings.fetch_concurrency
+    order: Order = "any"
+    if ordered or (ordered is None and layout.sharding is None):
+        order = "C"
+    elif ordered is None:
+        order = "shards"
+    return ChunkStream(
+        layout,
+        parse_region(region, layout.metadata.shape),
+        order,
+        at_least_one(concurrency, "concurrency"),
+        include_missing,
+        filter,
+        at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes"),
+    )
+
+
+def at_least_one(value: int, what: str) -> int:
+    """Returns a whole number that is at least 1.
+
+    Raises:
+        TypeError: It is not a whole number.
+        ValueError: It is less than 1.
+    """
+    if operator.index(value) < 1:
+        msg = f"{what} must be at least 1, not {value}"
+        raise ValueError(msg)
+    return value
