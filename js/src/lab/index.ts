@@ -1,3 +1,5 @@
-import { fileTypePlugin } from './file_type';
+import { browserPlugin } from './browser_plugin';
+import { fileTypePlugin } from './file_type_plugin';
+import { telemetryPlugin } from './telemetry_plugin';
 
-export default [fileTypePlugin];
+export default [browserPlugin, telemetryPlugin, fileTypePlugin];

@@ -142,8 +142,7 @@ export function cellOf(plane: ChunkPlane, coordinates: readonly number[]): Cell 
     return null;
   }
   const drawn = plane.axes.map(axis => coordinates[axis] ?? 0);
-  const cell: Cell =
-    plane.axes.length === 2 ? [drawn[0] ?? 0, drawn[1] ?? 0] : [0, drawn[0] ?? 0];
+  const cell: Cell = plane.axes.length === 2 ? [drawn[0] ?? 0, drawn[1] ?? 0] : [0, drawn[0] ?? 0];
   const back = coordinatesOf(plane, cell);
   const inside = cell[0] < plane.shape[0] && cell[1] < plane.shape[1];
   return inside && back.every((at, axis) => at === coordinates[axis]) ? cell : null;

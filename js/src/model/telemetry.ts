@@ -56,24 +56,17 @@ export function ratesBetween(before: Frame, after: Frame): Rates {
 }
 
 /** The latency in seconds that a share of the counted reads stay below; null without any. */
-export function quantile(counts: ArrayLike<number>, share: number): number | null {
-  let all = 0;
-  for (let bucket = 0; bucket < counts.length; bucket++) {
-    all += counts[bucket] ?? 0;
-  }
-  if (all === 0) {
-    return null;
-  }
-  let left = share * all;
-  for (let bucket = 0; bucket < counts.length; bucket++) {
-    const count = counts[bucket] ?? 0;
+export function quantile(counts: Iterable<number>, share: number): number | null {
+  const buckets = [...counts];
+  let left = share * buckets.reduce((sum, count) => sum + count, 0);
+  for (const [bucket, count] of buckets.entries()) {
     if (count > 0 && left <= count) {
       // Within a bucket the logarithm is taken to be even.
       return 2 ** (bucket - 20 + left / count);
     }
     left -= count;
   }
-  return 2 ** (counts.length - 20);
+  return null;
 }
 
 /**

@@ -23,7 +23,9 @@ export type ColourMap = Uint32Array;
 
 /** A pixel as it lies in an `ImageData`. */
 export function packColour([red, green, blue]: Rgb): number {
-  return ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0;
+  return (
+    ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0
+  );
 }
 
 function parseHex(text: string): Rgb {

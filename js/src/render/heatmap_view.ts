@@ -286,11 +286,7 @@ export class HeatmapView implements View {
     const box = this.#canvas.getBoundingClientRect();
     return this.#geometry === null
       ? null
-      : cellAt(
-          this.#geometry,
-          event.clientX - box.left - MARGIN,
-          event.clientY - box.top - MARGIN
-        );
+      : cellAt(this.#geometry, event.clientX - box.left - MARGIN, event.clientY - box.top - MARGIN);
   }
 
   readonly #onMove = (event: PointerEvent): void => {

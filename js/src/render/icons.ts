@@ -4,7 +4,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 const PATHS = {
   array: 'M2 2h5v5H2zM9 2h5v5H9zM2 9h5v5H2zM9 9h5v5H9z',
-  group: 'M1.5 3.5A1 1 0 0 1 2.5 2.5h3.6l1.6 1.8h5.8a1 1 0 0 1 1 1v7.2a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1z',
+  group:
+    'M1.5 3.5A1 1 0 0 1 2.5 2.5h3.6l1.6 1.8h5.8a1 1 0 0 1 1 1v7.2a1 1 0 0 1-1 1h-11a1 1 0 0 1-1-1z',
   closed: 'M6 4l4 4-4 4z',
   open: 'M4 6h8l-4 4z',
   fault: 'M8 1.5l7 12.5H1zM7.3 6v4h1.4V6zM7.3 11v1.5h1.4V11z',

@@ -1,19 +1,10 @@
+import type { PlaneChoice } from '../model/browser';
 import type { ChunkHeader } from '../wire/chunks';
 import { element, type View } from './element';
 import type { Words } from './words';
 
-/** A plane of a chunk grid, as a request names it. */
-export interface PlaneChoice {
-  readonly axes: readonly number[];
-  readonly index: readonly number[];
-}
-
 /** Swaps an axis in; if it was the other one already, the two change places. */
-export function withAxis(
-  axes: readonly number[],
-  place: number,
-  axis: number
-): readonly number[] {
+export function withAxis(axes: readonly number[], place: number, axis: number): readonly number[] {
   const before = axes[place] ?? axis;
   return axes.map((other, at) => (at === place ? axis : other === axis ? before : other));
 }

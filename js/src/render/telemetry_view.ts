@@ -74,7 +74,13 @@ class ChartView {
       const value = element('span', { class: 'zlab-Chart-value' });
       this.#values.set(column, value);
       const line = element('span', { class: `zlab-Chart-line zlab-mod-${colour}` });
-      return element('span', { class: 'zlab-Chart-key', 'data-column': column }, line, label, value);
+      return element(
+        'span',
+        { class: 'zlab-Chart-key', 'data-column': column },
+        line,
+        label,
+        value
+      );
     });
     this.element = element(
       'section',
@@ -162,7 +168,12 @@ function formatAgo(seconds: number): string {
 export function totalsText({ totals }: Frame, words: Words): string {
   const ratio = formatRatio(totals.nbytes_decoded, totals.nbytes_fetched);
   const parts = [
-    words._n('%1 chunk read', '%1 chunks read', totals.chunks_read, formatCount(totals.chunks_read)),
+    words._n(
+      '%1 chunk read',
+      '%1 chunks read',
+      totals.chunks_read,
+      formatCount(totals.chunks_read)
+    ),
     words.__(
       '%1 fetched, %2 decoded',
       formatBytes(totals.nbytes_fetched),

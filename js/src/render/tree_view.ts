@@ -105,7 +105,8 @@ export class TreeView implements View {
     }
     const active = this.#model.selectedRow;
     setAttributes(this.element, {
-      'aria-activedescendant': active !== null && this.#rows.has(active) ? this.#rowId(active) : null
+      'aria-activedescendant':
+        active !== null && this.#rows.has(active) ? this.#rowId(active) : null
     });
     void this.#model.ensure(first, last);
   }
@@ -319,7 +320,8 @@ export class TreeView implements View {
 
   /** Goes to the next name that begins with the letters typed lately. */
   #type(event: KeyboardEvent): boolean {
-    if ([...event.key].length !== 1) {
+    // Keys that are not letters have names: 'Tab', 'F2'.
+    if (!/^.$/u.test(event.key)) {
       return false;
     }
     const fresh = event.timeStamp - this.#typedAt > TYPE_AHEAD_MS;

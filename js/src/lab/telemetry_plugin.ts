@@ -1,0 +1,78 @@
+import {
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { IConsoleTracker } from '@jupyterlab/console';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { KernelFeeds } from './active_kernel';
+import { CommandIds, NO_ARGUMENTS } from './commands';
+import { zarrIcon } from './icons';
+import { ZarrSidebar } from './sidebar';
+import { TelemetrySection } from './telemetry_section';
+import { IZarrSidebar } from './tokens';
+
+const PLUGIN_ID = 'zlab:telemetry';
+const RANK = 601;
+const DEFAULT_HZ = 5;
+const DEFAULT_WINDOW_S = 60;
+
+/** Plots of what zlab reads and writes in the kernel in front, while it does. */
+export const telemetryPlugin: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'Plots the I/O of zlab in the kernel of the active notebook or console.',
+  autoStart: true,
+  optional: [
+    ICommandPalette,
+    IConsoleTracker,
+    ILayoutRestorer,
+    INotebookTracker,
+    ISettingRegistry,
+    ITranslator,
+    IZarrSidebar
+  ],
+  activate: (
+    app: JupyterFrontEnd,
+    palette: ICommandPalette | null,
+    consoles: IConsoleTracker | null,
+    restorer: ILayoutRestorer | null,
+    notebooks: INotebookTracker | null,
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null,
+    zarrSidebar: IZarrSidebar | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('zlab');
+    const feeds = new KernelFeeds(notebooks, consoles, DEFAULT_HZ);
+    const section = new TelemetrySection(feeds, trans, DEFAULT_WINDOW_S);
+    let sidebar = zarrSidebar;
+    if (sidebar === null) {
+      // The browser of stores is disabled: the plots stand alone.
+      const own = new ZarrSidebar(app.shell, translator ?? nullTranslator, trans);
+      app.shell.add(own, 'left', { rank: RANK, type: 'Zarr I/O' });
+      restorer?.add(own, own.id);
+      sidebar = own;
+    }
+    sidebar.addSection(section);
+
+    app.commands.addCommand(CommandIds.showTelemetry, {
+      label: trans.__('Show Live Zarr I/O'),
+      icon: zarrIcon,
+      describedBy: { args: NO_ARGUMENTS },
+      execute: () => {
+        sidebar.reveal(section);
+      }
+    });
+    palette?.addItem({ command: CommandIds.showTelemetry, category: trans.__('Zarr') });
+    void settings?.load(PLUGIN_ID).then(loaded => {
+      const apply = (): void => {
+        feeds.setRate(Number(loaded.get('framesPerSecond').composite));
+        section.setWindow(Number(loaded.get('windowSeconds').composite));
+      };
+      loaded.changed.connect(apply);
+      apply();
+    });
+  }
+};
