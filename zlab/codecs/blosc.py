@@ -8,8 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from numcodecs import blosc
-
+from zlab.codecs.native import blosc
 from zlab.codecs.parameters import Parameters
 from zlab.codecs.sizes import check_limit, check_size, limit
 from zlab.errors import CodecError

@@ -20,6 +20,8 @@ from zlab.errors import CodecError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from zlab.memory import Buffer
 
 CHECKSUM_NBYTES = 4
@@ -58,7 +60,8 @@ class Crc32cCodec:
 
     def encode(self, data: Buffer) -> Buffer:
         """The bytes and their checksum."""
-        return b"".join((data, _checksum(data, len(data)).to_bytes(CHECKSUM_NBYTES, "little")))
+        checksum = crc32c(np.frombuffer(data, np.uint8))
+        return b"".join((data, checksum.to_bytes(CHECKSUM_NBYTES, "little")))
 
     def decode(self, data: Buffer, out: memoryview | None = None) -> Buffer:
         """The bytes without their checksum.
@@ -72,7 +75,7 @@ class Crc32cCodec:
         if self._nbytes is not None:
             check_size(self.name, self._nbytes, end)
         stored = int.from_bytes(data[end:], "little")
-        computed = _checksum(data, end)
+        computed = crc32c(np.frombuffer(data, np.uint8, end))
         if stored != computed:
             raise CodecError(
                 f"codec 'crc32c': the checksum is {computed:08x}, but {stored:08x} is stored",
@@ -81,7 +84,7 @@ class Crc32cCodec:
         return deliver(self.name, memoryview(data)[:end], out)
 
 
-def _checksum(data: Buffer, end: int) -> int:
-    # google_crc32c takes the memory of bytes and of arrays, not of a memoryview
-    checksum: int = google_crc32c.value(np.frombuffer(data, np.uint8, end)) if end else 0
+def crc32c(data: NDArray[np.uint8]) -> int:
+    """The checksum of bytes; google-crc32c takes the memory of an array, not of a memoryview."""
+    checksum: int = google_crc32c.value(data)
     return checksum

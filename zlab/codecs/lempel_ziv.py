@@ -9,8 +9,7 @@ import bz2
 import lzma
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from numcodecs import lz4
-
+from zlab.codecs.native import lz4
 from zlab.codecs.parameters import Parameters
 from zlab.codecs.sizes import check_limit, check_size, deliver, limit
 from zlab.errors import CodecError, MetadataError

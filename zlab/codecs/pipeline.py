@@ -187,7 +187,7 @@ class Pipeline:
             CodecError: The bytes are corrupt, or are not as many as the chunk needs.
         """
         if self._too_large:
-            self._check_limit()
+            self.check_limit()
         codec: Any = None
         try:
             view: Array | None = out
@@ -224,8 +224,12 @@ class Pipeline:
                 hint="The stored bytes are corrupt, or were written with other codecs",
             ) from error
 
-    def _check_limit(self) -> None:
-        if self.chunk.nbytes > settings.max_chunk_bytes:
+    def check_limit(self) -> None:
+        """Raises `CodecError` where a chunk has more bytes than the settings allow.
+
+        `decode` does this too; whoever makes room for a chunk before that asks first.
+        """
+        if self._too_large and self.chunk.nbytes > settings.max_chunk_bytes:
             raise CodecError(
                 f"a chunk has {self.chunk.nbytes} bytes, more than the "
                 f"{settings.max_chunk_bytes} that settings.max_chunk_bytes allows",

@@ -10,35 +10,89 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from zlab.errors import MissingExtraError, UnknownCodecError
+from zlab.errors import UnknownCodecError
 
 ENTRY_POINTS = "zlab.codecs"
 
 _PLACES: dict[str, str] = {
+    # registered with Zarr v3
+    "bitround": "bitround:BitroundCodec",
     "blosc": "blosc:BloscCodec",
     "bytes": "bytes:BytesCodec",
+    "cast_value": "cast_value:CastValueCodec",
+    "conditional": "conditional:ConditionalCodec",
     "crc32c": "crc32c:Crc32cCodec",
     "gzip": "deflate:GzipCodec",
-    "numcodecs.bz2": "lempel_ziv:Bz2Codec",
-    "numcodecs.delta": "filters:DeltaCodec",
-    "numcodecs.lz4": "lempel_ziv:Lz4Codec",
-    "numcodecs.lzma": "lempel_ziv:LzmaCodec",
-    "numcodecs.shuffle": "shuffle:ShuffleCodec",
-    "numcodecs.zlib": "deflate:ZlibCodec",
+    "n5_default": "n5:N5DefaultCodec",
+    "packbits": "packbits:PackBitsCodec",
+    "reshape": "reshape:ReshapeCodec",
+    "scale_offset": "scale_offset:ScaleOffsetCodec",
     "sharding_indexed": "sharding:ShardingCodec",
     "transpose": "transpose:TransposeCodec",
+    "vlen-bytes": "vlen:VLenBytesCodec",
+    "vlen-utf8": "vlen:VLenUtf8Codec",
+    "zfp": "zfp:ZfpCodec",
     "zstd": "zstd:ZstdCodec",
+    # of numcodecs, in v2 documents and by these names in v3 ones
+    "numcodecs.adler32": "checksums:Adler32Codec",
+    "numcodecs.astype": "filters:AsTypeCodec",
+    "numcodecs.base64": "base64:Base64Codec",
+    "numcodecs.bz2": "lempel_ziv:Bz2Codec",
+    "numcodecs.crc32": "checksums:Crc32Codec",
+    "numcodecs.crc32c": "checksums:NumcodecsCrc32cCodec",
+    "numcodecs.delta": "filters:DeltaCodec",
+    "numcodecs.fixedscaleoffset": "filters:FixedScaleOffsetCodec",
+    "numcodecs.fletcher32": "checksums:Fletcher32Codec",
+    "numcodecs.jenkins_lookup3": "checksums:JenkinsLookup3Codec",
+    "numcodecs.json2": "objects:JsonCodec",
+    "numcodecs.lz4": "lempel_ziv:Lz4Codec",
+    "numcodecs.lzma": "lempel_ziv:LzmaCodec",
+    "numcodecs.msgpack2": "objects:MsgPackCodec",
+    "numcodecs.packbits": "filters:NumcodecsPackBitsCodec",
+    "numcodecs.pcodec": "pcodec:PcodecCodec",
+    "numcodecs.quantize": "filters:QuantizeCodec",
+    "numcodecs.shuffle": "shuffle:ShuffleCodec",
+    "numcodecs.snappy": "snappy:SnappyCodec",
+    "numcodecs.vlen-array": "vlen:VLenArrayCodec",
+    "numcodecs.zfpy": "zfp:NumcodecsZfpyCodec",
+    "numcodecs.zlib": "deflate:ZlibCodec",
+    # of zlab
+    "categorize": "filters:CategorizeCodec",
 }
 
 _ALIASES: dict[str, str] = {
     "endian": "bytes",
+    "numcodecs.bitround": "bitround",
     "numcodecs.blosc": "blosc",
+    "numcodecs.categorize": "categorize",
     "numcodecs.gzip": "gzip",
+    "numcodecs.vlen-bytes": "vlen-bytes",
+    "numcodecs.vlen-utf8": "vlen-utf8",
     "numcodecs.zstd": "zstd",
+    # ids that ExZarr wrote into v2 documents, and names that it wrote into v3 ones
+    "bz2": "numcodecs.bz2",
+    "bzip2": "numcodecs.bz2",
+    "lz4": "numcodecs.lz4",
+    "numcodecs.bzip2": "numcodecs.bz2",
+    # names of before the registry
+    "zarrs.zfp": "zfp",
 }
 
-# what a name that zlab does not know may need: shown in the message
-_KNOWN_ELSEWHERE: dict[str, str] = {}
+# packages of the extra `codecs`, by the codecs that need them
+_PACKAGES: dict[str, str] = {
+    "numcodecs.msgpack2": "msgpack",
+    "numcodecs.pcodec": "pcodec",
+    "numcodecs.snappy": "cramjam",
+    "numcodecs.zfpy": "zfpy",
+    "zfp": "zfpy",
+}
+
+_HINTS: dict[str, str] = {
+    "numcodecs.pickle": (
+        "Reading a pickle runs code out of the store. If you trust it: "
+        "zlab.codecs.registry.register(zlab.codecs.pickle.PickleCodec)"
+    ),
+}
 
 _loaded: dict[str, type[Any]] = {}
 _lock = threading.Lock()
@@ -89,21 +143,22 @@ def get(name: str) -> type[Any]:
     if found is not None:
         return found
     target = _ALIASES.get(name, name)
-    if target in _PLACES:
-        module, _, attribute = _PLACES[target].partition(":")
-        try:
-            codec: type[Any] = getattr(import_module(f"zlab.codecs.{module}"), attribute)
-        except MissingExtraError:
-            raise
-        except Exception as error:
-            # an optional library may break in any way when it is imported
-            raise UnknownCodecError(
-                f"codec {name!r} cannot be loaded: {type(error).__name__}: {error}"
-            ) from error
-    else:
-        codec = _from_entry_point(name)
+    codec = _from_place(target) if target in _PLACES else _from_entry_point(name)
     with _lock:
         return _loaded.setdefault(name, codec)
+
+
+def _from_place(name: str) -> type[Any]:
+    module, _, attribute = _PLACES[name].partition(":")
+    try:
+        codec: type[Any] = getattr(import_module(f"zlab.codecs.{module}"), attribute)
+    except Exception as error:
+        # an optional library may break in any way when it is imported
+        package = _PACKAGES.get(name)
+        hint = f"It needs {package}: pip install 'zlab[codecs]'" if package else None
+        reason = f"{type(error).__name__}: {error}"
+        raise UnknownCodecError(f"codec {name!r} cannot be loaded: {reason}", hint=hint) from error
+    return codec
 
 
 def _from_entry_point(name: str) -> type[Any]:
@@ -117,7 +172,7 @@ def _from_entry_point(name: str) -> type[Any]:
                 f"{type(error).__name__}: {error}"
             ) from error
         return codec
-    hint = _KNOWN_ELSEWHERE.get(
+    hint = _HINTS.get(
         name, f"A package may bring it through the entry point group {ENTRY_POINTS!r}"
     )
     raise UnknownCodecError(f"unknown codec {name!r:.80}", hint=hint)

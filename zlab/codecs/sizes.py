@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from zlab.config import settings
 from zlab.errors import CodecError
+
+if TYPE_CHECKING:
+    from zlab.memory import Buffer
 
 
 def check_size(codec: str, expected: int, actual: int) -> None:
@@ -30,7 +35,7 @@ def check_limit(codec: str, most: int, claimed: int) -> None:
         )
 
 
-def deliver(codec: str, data: bytes | memoryview, out: memoryview | None) -> bytes | memoryview:
+def deliver(codec: str, data: Buffer, out: memoryview | None) -> Buffer:
     """Decoded bytes, copied into `out` where there is one."""
     if out is None:
         return data

@@ -8,8 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from numcodecs import zstd
-
+from zlab.codecs.native import zstd
 from zlab.codecs.parameters import Parameters
 from zlab.codecs.sizes import check_limit, check_size, limit
 from zlab.errors import CodecError

@@ -1,0 +1,61 @@
+"""`numcodecs.snappy`: raw Snappy blocks, as ExZarr writes them to v2 arrays; on cramjam.
+
+Source: google/snappy, `format_description.txt`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+
+import cramjam
+
+from zlab.codecs.parameters import Parameters
+from zlab.codecs.sizes import check_limit, check_size, deliver, limit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zlab.memory import Buffer
+
+
+@final
+class SnappyCodec:
+    """One Snappy block."""
+
+    name: ClassVar[str] = "numcodecs.snappy"
+    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
+    encoded_nbytes: int | None = None
+
+    def __init__(self, nbytes: int | None) -> None:
+        self._nbytes = nbytes
+        self._limit = limit()
+
+    @classmethod
+    def from_config(
+        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
+    ) -> Self:
+        """Makes the codec, which has no parameters."""
+        del itemsize
+        Parameters(cls.name, configuration).close()
+        return cls(nbytes)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Empty."""
+        return {}
+
+    def encode(self, data: Buffer) -> Buffer:
+        """One block."""
+        return bytes(cramjam.snappy.compress_raw(bytes(data)))
+
+    def decode(self, data: Buffer, out: memoryview | None = None) -> Buffer:
+        """Decodes the block, whose size is checked first."""
+        data = bytes(data)
+        nbytes = cramjam.snappy.decompress_raw_len(data)
+        if self._nbytes is None:
+            check_limit(self.name, self._limit, nbytes)
+        else:
+            check_size(self.name, self._nbytes, nbytes)
+        decoded = bytes(cramjam.snappy.decompress_raw(data))
+        check_size(self.name, nbytes, len(decoded))
+        return deliver(self.name, decoded, out)
