@@ -65,7 +65,7 @@ FEATURES = {
         modules=("adlfs", "aiohttp", "gcsfs", "obstore", "s3fs"),
     ),
     "dask": Feature("pip install 'zlab[dask]'", modules=("dask",)),
-    "demo": Feature("pip install 'zlab[demo]'", modules=("optax", "sklearn", "statsmodels")),
+    "demo": Feature("pip install 'zlab[demo]'", modules=("optax", "PIL", "sklearn", "statsmodels")),
     "jax": Feature("pip install 'zlab[jax]'", modules=("jax",)),
     "lab": Feature(
         "pip install 'zlab[lab]'",
