@@ -85,7 +85,7 @@ def cases(draw: Any, *, registered_only: bool = False) -> Case:
     elements = npst.from_dtype(dtype, allow_nan=True, min_value=None)
     data = draw(npst.arrays(dtype, shape, elements=elements, fill=elements))
     chunks = tuple(draw(st.integers(1, max(n, 1) + 2)) for n in shape)
-    zarr_format = 3 if registered_only else draw(st.sampled_from([2, 3]))
+    zarr_format: ZarrFormat = 3 if registered_only else draw(st.sampled_from([2, 3]))
     shards = None
     if zarr_format == 3 and shape and draw(st.booleans()):
         shards = tuple(c * draw(st.integers(1, 3)) for c in chunks)

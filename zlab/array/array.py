@@ -10,6 +10,14 @@ import numpy as np
 
 from zlab.array.attributes import Attributes
 from zlab.array.create import plan_array
+from zlab.array.indexing import (
+    BlockIndex,
+    CoordinateIndex,
+    OrthogonalIndex,
+    is_basic,
+    is_orthogonal,
+    select_by_name,
+)
 from zlab.engine import inventory
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import (
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from zlab.array.create import CodecLike, CodecsLike
-    from zlab.engine.selection import BasicSelection
+    from zlab.engine.selection import BasicSelection, Selection
     from zlab.metadata import ZarrFormat
     from zlab.stores.base import Store
     from zlab.stores.open import Mode, StoreLike
@@ -92,6 +100,11 @@ class Array:
     @property
     def layout(self) -> ArrayLayout:
         """What the engine reads and writes by."""
+        return self._layout
+
+    def writable_layout(self) -> ArrayLayout:
+        """The layout, for code that writes; raises `ReadOnlyError` where that is not allowed."""
+        check_writable(self.store, self.path)
         return self._layout
 
     @property
@@ -215,8 +228,11 @@ class Array:
 
     # -- its data
 
-    def __getitem__(self, selection: BasicSelection) -> Any:
-        """Reads a basic selection: integers, slices with steps, an ellipsis.
+    def __getitem__(self, selection: Selection) -> Any:
+        """Reads a selection, as NumPy does.
+
+        Integers, slices with steps and an ellipsis; one array of integers or booleans among
+        slices; arrays for all axes, which select elements; or a mask of the array's shape.
 
         Returns:
             A new NumPy array, or a scalar where every axis is selected by an integer.
@@ -225,12 +241,14 @@ class Array:
             SelectionError: The selection does not fit the array.
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
+        if not is_basic(selection):
+            return (self.oindex if is_orthogonal(selection) else self.vindex)[selection]
         region = parse_basic(selection, self.shape)
         result = read_region(self._layout, region)
         return result if region.shape or selection is Ellipsis else result[()]
 
-    def __setitem__(self, selection: BasicSelection, value: ArrayLike) -> None:
-        """Writes a basic selection; the value is broadcast as NumPy does.
+    def __setitem__(self, selection: Selection, value: ArrayLike) -> None:
+        """Writes a selection, as NumPy does; the value is broadcast.
 
         Chunks that hold nothing but the fill value afterwards are not stored.
 
@@ -239,7 +257,47 @@ class Array:
             ChunkWriteError: A chunk could not be encoded or stored.
             ReadOnlyError: The array was opened for reading.
         """
-        self.write(selection, value)
+        if is_basic(selection):
+            self.write(selection, value)
+        elif is_orthogonal(selection):
+            self.oindex[selection] = value
+        else:
+            self.vindex[selection] = value
+
+    @property
+    def oindex(self) -> OrthogonalIndex:
+        """Selection of each axis for itself, by integers, slices, arrays and masks."""
+        return OrthogonalIndex(self)
+
+    @property
+    def vindex(self) -> CoordinateIndex:
+        """Selection of elements by coordinates, or by a mask of the array's shape."""
+        return CoordinateIndex(self)
+
+    @property
+    def blocks(self) -> BlockIndex:
+        """Selection of whole chunks by their coordinates."""
+        return BlockIndex(self)
+
+    def isel(self, **indexers: object) -> Any:
+        """Reads a selection whose axes are named, as xarray's `isel`.
+
+        Args:
+            **indexers: For each named dimension an integer, a slice or an array of integers;
+                those that are not given are taken whole.
+
+        Raises:
+            SelectionError: There is no such dimension, there are two, or an index does not fit.
+
+        Example:
+            >>> import numpy as np, zlab
+            >>> array = zlab.create_array(
+            ...     {}, data=np.arange(6).reshape(2, 3), dimension_names=["y", "x"]
+            ... )
+            >>> array.isel(x=slice(0, 2), y=1)
+            array([3, 4])
+        """
+        return select_by_name(self, indexers)
 
     def write(
         self, selection: BasicSelection, value: ArrayLike, *, write_empty_chunks: bool = False
@@ -256,9 +314,8 @@ class Array:
             ChunkWriteError: A chunk could not be encoded or stored.
             ReadOnlyError: The array was opened for reading.
         """
-        check_writable(self.store, self.path)
         region = parse_basic(selection, self.shape)
-        write_region(self._layout, region, value, write_empty_chunks=write_empty_chunks)
+        write_region(self.writable_layout(), region, value, write_empty_chunks=write_empty_chunks)
 
     def stream_chunks(
         self,

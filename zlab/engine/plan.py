@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zlab.engine.selection import Picks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +31,7 @@ class Piece(NamedTuple):
     """
 
     chunk: int
-    source: slice
+    source: slice | NDArray[np.intp]
     target: slice
     whole: bool
     covers: bool
@@ -38,14 +42,14 @@ class ChunkJob(NamedTuple):
 
     Attributes:
         coords: The chunk's coordinates.
-        source: Where its part lies in the chunk.
+        source: Where its part lies in the chunk, as an index of NumPy.
         target: Where that part lies in the box.
         whole: The part is the chunk as it is stored, so it can be decoded in place.
         covers: The part is all of the chunk that lies in the array, so a write need not read.
     """
 
     coords: tuple[int, ...]
-    source: tuple[slice, ...]
+    source: tuple[Any, ...]
     target: tuple[slice, ...]
     whole: bool
     covers: bool
@@ -68,8 +72,11 @@ class Run(NamedTuple):
     jobs: list[ChunkJob]
 
 
-def split_axis(axis: Axis, span: Span) -> Iterator[Piece]:
+def split_axis(axis: Axis, span: Span | Picks) -> Iterator[Piece]:
     """The pieces of a span, one for each chunk that holds some of it."""
+    if isinstance(span, Picks):
+        yield from _split_picks(axis, span.indices)
+        return
     start, step, count = span
     done = 0
     while done < count:
@@ -90,16 +97,51 @@ def split_axis(axis: Axis, span: Span) -> Iterator[Piece]:
         done += n
 
 
+def _split_picks(axis: Axis, indices: NDArray[np.intp]) -> Iterator[Piece]:
+    chunks = axis.chunks_at(indices)
+    bounds = [0, *(np.flatnonzero(np.diff(chunks)) + 1).tolist(), len(indices)]
+    for begin, end in pairwise(bounds):
+        if begin == end:
+            continue
+        chunk = int(chunks[begin])
+        first = axis.start(chunk)
+        inside = min(axis.size(chunk), axis.length - first)
+        yield Piece(
+            chunk,
+            indices[begin:end] - first,
+            slice(begin, end),
+            whole=False,
+            covers=end - begin == inside,
+        )
+
+
+def _crossed(parts: tuple[slice | NDArray[np.intp], ...]) -> Any:
+    """The index of NumPy that takes each axis for itself."""
+    if sum(not isinstance(part, slice) for part in parts) < 2:  # noqa: PLR2004  one crosses none
+        return parts
+    return np.ix_(
+        *(
+            np.arange(part.start, part.stop, part.step) if isinstance(part, slice) else part
+            for part in parts
+        )
+    )
+
+
 def _jobs(pieces: Sequence[Sequence[Piece]]) -> Iterator[ChunkJob]:
+    has_picks = any(
+        axis_pieces and not isinstance(axis_pieces[0].source, slice) for axis_pieces in pieces
+    )
     for parts in product(*pieces):
         chunk, source, target, whole, covers = (
             zip(*parts, strict=True) if parts else ((), (), (), (), ())
         )
+        if has_picks:
+            source = _crossed(source)
         yield ChunkJob(chunk, source, target, all(whole), all(covers))
 
 
 def plan_runs(
-    grid: Grid, spans: Sequence[Span], *, width: int, least: int = 1
+    grid: Grid, spans: Sequence[Span | Picks], *, width: int, least: int = 1
 ) -> tuple[int, Iterator[Run]]:
     """Plans a box of an array without shards.
 
@@ -118,7 +160,7 @@ def plan_runs(
 
 
 def plan_shard_runs(
-    shards: Grid, chunks: Grid, spans: Sequence[Span], *, width: int, least: int = 1
+    shards: Grid, chunks: Grid, spans: Sequence[Span | Picks], *, width: int, least: int = 1
 ) -> tuple[int, Iterator[Run]]:
     """Plans a box of a sharded array: runs of inner chunks, each within one shard.
 

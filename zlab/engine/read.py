@@ -19,7 +19,7 @@ from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -46,6 +46,16 @@ def read_region(
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
     """
+    if region.gathers:
+        picked = aligned_empty(region.box_shape, layout.dtype)
+        read_into(layout, region, region.forward(picked))
+        for gather in region.gathers:
+            picked = picked.take(gather.places, axis=gather.axis)
+        picked = picked.reshape(region.shape)
+        if out is None:
+            return picked
+        out[...] = picked
+        return out
     result = aligned_empty(region.shape, layout.dtype) if out is None else out
     box = region.forward(result.reshape(region.box_shape) if region.dropped_axes else result)
     read_into(layout, region, box)
@@ -59,15 +69,21 @@ def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
     if local and box.nbytes < _SMALL:
         width = 1
     njobs, runs = plan(layout, region, width=width)
-    if njobs == 0:
+    read_runs(layout, runs, box, width=min(width, njobs))
+
+
+def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, width: int) -> None:
+    """Has workers read runs into the box that they were planned for."""
+    if width == 0:
         return
+    local = layout.store.local
     slots = None if local else threading.BoundedSemaphore(settings.threads)
 
     # many requests wait for the store at once, but only as many threads decode as there are cores
     def work(run: Run) -> None:
         _read_run(layout, run, box, slots)
 
-    Team(runs, work).run(min(width, njobs), caller_works=local)
+    Team(runs, work).run(width, caller_works=local)
 
 
 _SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeAlias
 
+import numpy as np
+
 from zlab.errors import SelectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BasicIndex: TypeAlias = SupportsIndex | slice | EllipsisType
 BasicSelection: TypeAlias = BasicIndex | tuple[BasicIndex, ...]
+ArrayIndex: TypeAlias = "BasicIndex | Sequence[int] | Sequence[bool] | NDArray[Any]"
+Selection: TypeAlias = "ArrayIndex | tuple[ArrayIndex, ...]"
 
 
 class Span(NamedTuple):
@@ -28,6 +34,33 @@ class Span(NamedTuple):
     count: int  # type: ignore[assignment]  # nobody asks a span for tuple.count
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picks:
+    """Elements of an axis one by one, in ascending order and each once."""
+
+    indices: NDArray[np.intp]
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """How the user wants to see the picks of an axis.
+
+    Attributes:
+        axis: Which axis.
+        places: For each element that the user sees, its place among the picks.
+        last: For each pick, the last element that the user sees of it, which wins in a write.
+    """
+
+    axis: int
+    places: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A box of an array, and how the user wants to see it.
@@ -36,11 +69,13 @@ class Region:
         spans: What is taken along each axis of the array.
         reversed_axes: Axes that were selected with a negative step.
         dropped_axes: Axes that were selected with an integer.
+        gathers: Axes that were selected with an array of indices.
     """
 
-    spans: tuple[Span, ...]
+    spans: tuple[Span | Picks, ...]
     reversed_axes: tuple[int, ...] = ()
     dropped_axes: tuple[int, ...] = ()
+    gathers: tuple[Gather, ...] = ()
 
     @property
     def box_shape(self) -> tuple[int, ...]:
@@ -50,9 +85,10 @@ class Region:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that the user sees."""
-        return tuple(
-            span.count for axis, span in enumerate(self.spans) if axis not in self.dropped_axes
-        )
+        lengths = [span.count for span in self.spans]
+        for gather in self.gathers:
+            lengths[gather.axis] = len(gather.places)
+        return tuple(n for axis, n in enumerate(lengths) if axis not in self.dropped_axes)
 
     def forward(self, box: NDArray[Any]) -> NDArray[Any]:
         """A view of a box in the user's order, that runs forward along every axis."""
@@ -139,6 +175,81 @@ def _parse_integer(index: object, length: int, axis: int) -> int:
         msg = f"index {number} is out of bounds for axis {axis} with length {length}"
         raise SelectionError(msg)
     return number + length if number < 0 else number
+
+
+def parse_orthogonal(selection: object, shape: tuple[int, ...]) -> Region:
+    """Normalises an orthogonal selection: each axis is selected for itself.
+
+    Args:
+        selection: For each axis an integer, a slice, an array of integers or a mask of the axis's
+            length; one ellipsis may stand for several axes.
+        shape: Of the array.
+
+    Raises:
+        SelectionError: It does not fit the array.
+
+    Example:
+        >>> parse_orthogonal(([2, 0, 2], slice(1, 3)), (3, 5)).shape
+        (3, 2)
+    """
+    indices = selection if isinstance(selection, tuple) else (selection,)
+    spans: list[Span | Picks] = []
+    reversed_axes: list[int] = []
+    dropped_axes: list[int] = []
+    gathers: list[Gather] = []
+    for axis, (index, length) in enumerate(zip(_expand(indices, shape), shape, strict=True)):
+        if isinstance(index, slice):
+            span, is_reversed = _parse_slice(index, length, axis)
+            spans.append(span)
+            if is_reversed:
+                reversed_axes.append(axis)
+        elif np.ndim(index) == 0 and not isinstance(index, np.ndarray):  # type: ignore[arg-type]
+            spans.append(Span(_parse_integer(index, length, axis), 1, 1))
+            dropped_axes.append(axis)
+        else:
+            wanted = parse_indices(index, length, axis)
+            picks, places = np.unique(wanted, return_inverse=True)
+            last = np.empty(len(picks), np.intp)
+            last[places] = np.arange(len(wanted))
+            spans.append(Picks(picks))
+            gathers.append(Gather(axis, places.astype(np.intp, copy=False), last))
+    return Region(tuple(spans), tuple(reversed_axes), tuple(dropped_axes), tuple(gathers))
+
+
+def parse_indices(index: object, length: int, axis: int) -> NDArray[np.intp]:
+    """The elements of an axis that an array of integers, or a mask, selects.
+
+    Raises:
+        SelectionError: It has more than one axis, another dtype, or an index out of bounds.
+    """
+    array = np.asarray(index)
+    if array.ndim != 1:
+        msg = f"axis {axis} is selected by an array of {array.ndim} axes; one is needed"
+        raise SelectionError(msg)
+    if array.dtype == bool:
+        if len(array) != length:
+            msg = f"a mask of {len(array)} elements for axis {axis} with length {length}"
+            raise SelectionError(msg)
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return np.empty(0, np.intp)
+    return check_indices(array, length, axis)
+
+
+def check_indices(array: NDArray[Any], length: int, axis: int) -> NDArray[np.intp]:
+    """Indices of an axis without negative ones; raises `SelectionError` for those out of bounds."""
+    if array.dtype.kind not in "iu":
+        msg = f"indices must be integers or booleans, not {array.dtype}"
+        raise SelectionError(msg)
+    outside = (array < -length) | (array >= length)
+    if outside.any():
+        msg = (
+            f"index {array[outside].flat[0]} is out of bounds for axis {axis} with length {length}"
+        )
+        raise SelectionError(msg)
+    indices = array.astype(np.intp)
+    indices[indices < 0] += length
+    return indices
 
 
 def parse_region(region: object, shape: tuple[int, ...]) -> Region:

@@ -16,7 +16,6 @@ import numpy as np
 
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
-from zlab.engine.plan import Run
 from zlab.engine.read import plan, read_failed, scratch
 from zlab.engine.record import Recorder
 from zlab.engine.shards import indices
@@ -24,14 +23,14 @@ from zlab.engine.workers import Team
 from zlab.errors import ChunkError, ChunkWriteError, CodecError, ZlabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from zlab.codecs.pipeline import Pipeline
     from zlab.codecs.sharding import ShardingCodec
     from zlab.engine.layout import ArrayLayout
-    from zlab.engine.plan import ChunkJob
+    from zlab.engine.plan import ChunkJob, Run
     from zlab.engine.selection import Region
     from zlab.memory import Buffer
 
@@ -69,10 +68,20 @@ def write_region(
     else:
         # a shard is written as a whole, by one worker
         njobs, runs = plan(layout, region, width=1)
-        runs = _join(runs)
-    if njobs == 0:
-        return
+    write_runs(layout, runs, box, width=min(width, njobs), write_empty_chunks=write_empty_chunks)
 
+
+def write_runs(
+    layout: ArrayLayout,
+    runs: Iterable[Run],
+    box: NDArray[Any],
+    *,
+    width: int,
+    write_empty_chunks: bool,
+) -> None:
+    """Has workers write runs from the box that they were planned for."""
+    if width == 0:
+        return
     write = partial(
         _write_chunks if layout.sharding is None else _write_shard,
         layout,
@@ -80,7 +89,7 @@ def write_region(
         write_empty_chunks=write_empty_chunks,
     )
 
-    Team(runs, write).run(min(width, njobs), caller_works=local)
+    Team(runs, write).run(width, caller_works=layout.store.local)
 
 
 def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
@@ -89,22 +98,16 @@ def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
     if array.dtype != layout.dtype:
         # the casting of `out[...] = value`, made once for all chunks
         array = array.astype(layout.dtype)
-    shown = np.broadcast_to(array, region.shape).reshape(region.box_shape)
-    return region.forward(shown)
-
-
-def _join(runs: Iterator[Run]) -> Iterator[Run]:
-    """One run for each shard."""
-    current: Run | None = None
-    for run in runs:
-        if current is not None and current.shard == run.shard:
-            current.jobs.extend(run.jobs)
-            continue
-        if current is not None:
-            yield current
-        current = Run(run.shard, list(run.jobs))
-    if current is not None:
-        yield current
+    shown = np.broadcast_to(array, region.shape)
+    if not region.gathers:
+        return region.forward(shown.reshape(region.box_shape))
+    lengths = list(region.box_shape)
+    for gather in region.gathers:
+        lengths[gather.axis] = len(gather.places)
+    box = shown.reshape(lengths)
+    for gather in region.gathers:
+        box = box.take(gather.last, axis=gather.axis)
+    return region.forward(box)
 
 
 def is_fill(chunk: NDArray[Any], fill: Any) -> bool:

@@ -1,0 +1,174 @@
+"""Every way to select takes and writes what NumPy does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import zlab
+from zlab.errors import SelectionError
+
+
+@st.composite
+def arrays(draw: Any, *, min_dims: int = 1) -> tuple[zlab.Array, np.ndarray[Any, Any]]:
+    shape = draw(npst.array_shapes(min_dims=min_dims, max_dims=3, min_side=1, max_side=12))
+    data = np.arange(1, np.prod(shape) + 1, dtype="i4").reshape(shape)
+    chunks = tuple(draw(st.integers(1, n + 1)) for n in shape)
+    shards = tuple(c * draw(st.integers(1, 3)) for c in chunks) if draw(st.booleans()) else None
+    return zlab.create_array({}, data=data, chunks=chunks, shards=shards), data
+
+
+@st.composite
+def axis_indices(draw: Any, length: int) -> Any:
+    kind = draw(st.sampled_from(["slice", "int", "array", "mask"]))
+    if kind == "slice":
+        return draw(st.slices(length))
+    if kind == "int":
+        return draw(st.integers(-length, length - 1))
+    if kind == "mask":
+        return draw(npst.arrays(bool, length))
+    return draw(st.lists(st.integers(-length, length - 1), max_size=15))
+
+
+def _orthogonal(data: np.ndarray[Any, Any], selection: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+    grids = []
+    dropped = []
+    for axis, (index, length) in enumerate(zip(selection, data.shape, strict=True)):
+        grids.append(np.atleast_1d(np.arange(length)[index if index != [] else slice(0, 0)]))
+        if isinstance(index, int):
+            dropped.append(axis)
+    return np.squeeze(data[np.ix_(*grids)], axis=tuple(dropped))
+
+
+@given(made=arrays(), data=st.data())
+def test_orthogonal_selection(
+    made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    array, model = made
+    selection = tuple(data.draw(axis_indices(n)) for n in model.shape)
+    plain = tuple(
+        index.tolist() and np.flatnonzero(index) if isinstance(index, np.ndarray) else index
+        for index in selection
+    )
+    plain = tuple(
+        [] if isinstance(index, np.ndarray) and not index.size else index for index in plain
+    )
+    lists = tuple(index.tolist() if isinstance(index, np.ndarray) else index for index in plain)
+    expected = _orthogonal(model, lists)
+    np.testing.assert_array_equal(array.oindex[selection], expected)
+    values = np.arange(expected.size, dtype="i4").reshape(expected.shape) - 1000
+    array.oindex[selection] = values
+    grids = [
+        np.atleast_1d(np.arange(n)[index if index != [] else slice(0, 0)])
+        for index, n in zip(lists, model.shape, strict=True)
+    ]
+    changed = model.copy()
+    changed[np.ix_(*grids)] = values.reshape([len(grid) for grid in grids])
+    np.testing.assert_array_equal(array[...], changed)
+
+
+@given(made=arrays(), data=st.data())
+def test_coordinate_selection(
+    made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    array, model = made
+    shape = data.draw(npst.array_shapes(min_dims=1, max_dims=2, min_side=0, max_side=9))
+    points = tuple(
+        data.draw(npst.arrays("i8", shape, elements=st.integers(-n, n - 1))) for n in model.shape
+    )
+    np.testing.assert_array_equal(array.vindex[points], model[points])
+    values = data.draw(npst.arrays("i4", shape))
+    array.vindex[points] = values
+    changed = model.copy()
+    changed[points] = values
+    np.testing.assert_array_equal(array[...], changed)
+
+
+@given(made=arrays(), data=st.data())
+def test_mask_selection(made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject) -> None:
+    array, model = made
+    mask = data.draw(npst.arrays(bool, model.shape))
+    np.testing.assert_array_equal(array[mask], model[mask])
+    np.testing.assert_array_equal(array.vindex[mask], model[mask])
+    array[mask] = -7
+    changed = model.copy()
+    changed[mask] = -7
+    np.testing.assert_array_equal(array[...], changed)
+
+
+@given(made=arrays(), data=st.data())
+def test_brackets_with_one_array_are_numpys(
+    made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    array, model = made
+    axis = data.draw(st.integers(0, model.ndim - 1))
+    selection: list[Any] = [data.draw(st.slices(n)) for n in model.shape]
+    n = model.shape[axis]
+    selection[axis] = data.draw(st.lists(st.integers(-n, n - 1), min_size=1, max_size=9))
+    np.testing.assert_array_equal(array[tuple(selection)], model[tuple(selection)])
+
+
+@given(made=arrays(), data=st.data())
+def test_blocks(made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject) -> None:
+    array, model = made
+    blocks = tuple(data.draw(st.integers(0, n - 1)) for n in array.chunk_grid_shape)
+    region = tuple(slice(b * c, (b + 1) * c) for b, c in zip(blocks, array.chunks, strict=True))
+    np.testing.assert_array_equal(array.blocks[blocks], model[region])
+    array.blocks[blocks] = 0
+    model = model.copy()
+    model[region] = 0
+    np.testing.assert_array_equal(array[...], model)
+    first = array.blocks[: blocks[0] + 1]
+    np.testing.assert_array_equal(first, model[: (blocks[0] + 1) * array.chunks[0]])
+
+
+def test_named_dimensions() -> None:
+    data = np.arange(24).reshape(2, 3, 4)
+    array = zlab.create_array({}, data=data, dimension_names=["time", None, "x"])
+    np.testing.assert_array_equal(array.isel(time=1), data[1])
+    np.testing.assert_array_equal(array.isel(x=slice(1, 3)), data[..., 1:3])
+    np.testing.assert_array_equal(array.isel(x=[3, 0], time=-1), data[-1][:, [3, 0]])
+    assert array.isel(time=0, x=slice(0, 100)).shape == (3, 4)
+    with pytest.raises(SelectionError, match=r"no dimension is named 'y'.*'time', 'x'"):
+        array.isel(y=0)
+
+
+def test_two_dimensions_of_one_name_are_ambiguous_only_when_they_are_used() -> None:
+    array = zlab.create_array({}, data=np.zeros((2, 3)), dimension_names=["x", "x"])
+    with pytest.raises(SelectionError, match="two dimensions"):
+        array.isel(x=0)
+
+
+def test_each_chunk_is_decoded_once_however_many_points_it_holds() -> None:
+    array = zlab.create_array({}, data=np.arange(1, 101), chunks=10)
+    points = np.tile(np.arange(0, 100, 7), 50)
+    with zlab.telemetry.capture("chunk.read") as captured:
+        array.vindex[points]
+    assert sorted(event.coords for event in captured.events) == [(i,) for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("door", "selection", "words"),
+    [
+        ("oindex", ([0, 9], 0), "index 9 is out of bounds for axis 0"),
+        ("oindex", ([True], 0), "mask of 1 elements"),
+        ("oindex", ([[0]], 0), "2 axes"),
+        ("oindex", ([0.5], 0), "float64"),
+        ("vindex", ([0],), "1 index arrays"),
+        ("vindex", ([0], slice(None)), "oindex"),
+        ("vindex", ([0, 1], [0, 1, 2]), "do not fit"),
+        ("vindex", ([0], [7]), "axis 1"),
+        ("vindex", np.ones((2, 2), bool), "mask of shape"),
+        ("blocks", (9,), "out of bounds"),
+        ("blocks", (slice(None, None, 2),), "step"),
+    ],
+)
+def test_what_does_not_fit_is_told(door: str, selection: Any, words: str) -> None:
+    array = zlab.create_array({}, data=np.arange(20).reshape(4, 5), chunks=1)
+    with pytest.raises(SelectionError, match=words):
+        getattr(array, door)[selection]
