@@ -48,7 +48,8 @@ class FsspecStore:
     """Objects as the files of an fsspec filesystem.
 
     A write is as atomic as the filesystem's own `pipe_file`: object stores replace an object as a
-    whole. Listings are asked for anew each time, not taken from the filesystem's cache.
+    whole; for a local directory there is `LocalStore`. Listings are asked for anew each time, not
+    taken from the filesystem's cache.
 
     Args:
         where: A URL, which may be a chain such as `"simplecache::s3://bucket/store.zarr"`, or a
@@ -84,7 +85,7 @@ class FsspecStore:
         else:
             self.fs = where
             self.root = where._strip_protocol(path)  # noqa: SLF001 - how fsspec normalises a path
-            self.name = _redact(f"{_protocols(where)[0]}://{self.root.strip('/')}")
+            self.name = _redact(where.unstrip_protocol(self.root)).rstrip("/")
         if getattr(self.fs, "asynchronous", False):
             msg = "an asynchronous filesystem cannot be used; make it with asynchronous=False"
             raise TypeError(msg)
@@ -103,7 +104,7 @@ class FsspecStore:
         )
 
     def __hash__(self) -> int:
-        return hash((FsspecStore, self.name))
+        return hash((FsspecStore, self.root))
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
         """The object's bytes, or those of a range; `None` only where there is no such file.
@@ -196,11 +197,10 @@ class FsspecStore:
             StoreError: The filesystem failed, or cannot list.
         """
         fs, path = self._at(check_prefix(prefix, self.name))
-        found = self._listed(lambda: fs.find(path, detail=True).values(), prefix)
         below = f"{prefix}/" if prefix else ""
-        for key, info in found:
+        for key, info in self._listed(lambda: fs.find(path, detail=True).values(), prefix):
             if info["type"] != "directory" and key.startswith(below):
-                yield Entry(key, info["size"] or 0)
+                yield from self._entries(key, info)
 
     def list_dir(self, prefix: str = "") -> Listing:
         """One level below a prefix; empty where there is nothing.
@@ -218,7 +218,7 @@ class FsspecStore:
             if info["type"] == "directory":
                 prefixes.append(key)
             else:
-                entries.append(Entry(key, info["size"] or 0))
+                entries.extend(self._entries(key, info))
         return Listing(sorted(entries), sorted(prefixes))
 
     def nbytes(self, key: str) -> int | None:
@@ -281,9 +281,18 @@ class FsspecStore:
             path = info["name"].lstrip("/")
             if path.startswith(root):
                 key = path[len(root) :].rstrip("/")
+                if self._quoted:
+                    key = "" if "?" in key or "#" in key else unquote(key)  # links, not files
                 if key:  # otherwise the marker of the root itself
-                    keys.append((unquote(key) if self._quoted else key, info))
+                    keys.append((key, info))
         return keys
+
+    def _entries(self, key: str, info: dict[str, Any]) -> Iterator[Entry]:
+        size = info["size"]
+        if size is None:  # a web page that links to files without their sizes
+            size = self.nbytes(key)
+        if size is not None:
+            yield Entry(key, size)
 
     def _is_absent(self, error: Exception, key: str) -> bool:
         if isinstance(error, (IsADirectoryError, NotADirectoryError)):
@@ -317,6 +326,11 @@ def is_filesystem(target: object) -> TypeGuard[AbstractFileSystem]:
     """Whether it is an fsspec filesystem; fsspec is not imported for it."""
     fsspec = sys.modules.get("fsspec")
     return fsspec is not None and isinstance(target, fsspec.AbstractFileSystem)
+
+
+def is_local(fs: AbstractFileSystem) -> bool:
+    """Whether it is fsspec's filesystem of this machine."""
+    return "file" in _protocols(fs)
 
 
 def is_mapper(target: object) -> TypeGuard[FSMap]:

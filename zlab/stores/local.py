@@ -99,14 +99,11 @@ class LocalStore:
         self.fsync = fsync
         # of a root "/" too, so that root and key are joined by one slash
         self._root = self.name.replace(os.sep, "/").rstrip("/")
-        self._found = self.path.is_dir()
-        if not self._found:
-            if self.path.exists():
-                raise StoreError("the path is not a directory", store=self.name)
-            if read_only or not create:
-                raise StoreNotFoundError(
-                    "there is no such directory", store=self.name, hint=nearest(self.path)
-                )
+        self._found = self._find()
+        if not self._found and (read_only or not create):
+            raise StoreNotFoundError(
+                "there is no such directory", store=self.name, hint=nearest(self.path)
+            )
 
     def __repr__(self) -> str:
         return f"LocalStore({self.name!r}{', read_only=True' if self.read_only else ''})"
@@ -210,17 +207,13 @@ class LocalStore:
         check_writable(self, prefix)
         directory = self._directory(prefix)
         try:
-            if prefix:
-                if os.path.isdir(directory):
-                    _remove_tree(directory)
-                    self._prune(directory[: directory.rindex("/")])
-            else:
-                with suppress(FileNotFoundError), os.scandir(directory) as entries:
-                    for entry in list(entries):
-                        if entry.is_dir():
-                            _remove_tree(f"{directory}/{entry.name}")
-                        else:
-                            patiently(os.unlink, entry.path)
+            if not prefix:
+                self._clear(directory)
+            elif stat.S_ISDIR(os.stat(directory).st_mode):
+                _remove_tree(directory)
+                self._prune(directory[: directory.rindex("/")])
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             what = "the objects cannot be deleted"
             raise storage_error(error, what, self.name, prefix) from error
@@ -268,8 +261,9 @@ class LocalStore:
         Raises:
             StoreError: It cannot be found out, or the root has vanished.
         """
+        path = self._file(key)
         try:
-            status = os.stat(self._file(key))
+            status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             self._check_root(key)
             return None
@@ -278,15 +272,26 @@ class LocalStore:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def version(self, key: str) -> object:
-        """The file's time, size and number, or `None` where there is no such file.
-
-        A file that is replaced always has another number than the one whose place it took.
-        """
+        """The file's time, size and number, or `None` where there is no such file."""
+        path = self._file(key)
         try:
-            status = os.stat(self._file(key))
+            status = os.stat(path)
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _find(self) -> bool:
+        try:
+            status = os.stat(self.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except ValueError as error:  # a NUL in it
+            raise StoreError("not a valid path", store=repr(self.name)) from error
+        except OSError as error:
+            raise storage_error(error, "the directory cannot be opened", self.name, None) from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise StoreError("the path is not a directory", store=self.name)
+        return True
 
     def _file(self, key: str) -> str:
         check_key(key, self.name)
@@ -303,7 +308,7 @@ class LocalStore:
 
     def _check_root(self, key: str) -> None:
         # absent is proven only where the directory itself is there, or never was
-        if self._found and not self.path.is_dir():
+        if self._found and not os.path.isdir(self.name):
             raise StoreNotFoundError("the store's directory has vanished", store=self.name, key=key)
 
     def _create_partial(self, directory: str) -> tuple[str, int]:
@@ -322,6 +327,15 @@ class LocalStore:
                     raise
         raise AssertionError
 
+    def _clear(self, directory: str) -> None:
+        with os.scandir(directory) as found:
+            entries = list(found)
+        for entry in entries:
+            if entry.is_dir():
+                _remove_tree(f"{directory}/{entry.name}")
+            else:
+                patiently(os.unlink, entry.path)
+
     def _prune(self, directory: str) -> None:
         with suppress(OSError):  # it is not empty, or somebody else was quicker
             while len(directory) > len(self._root):
@@ -331,8 +345,9 @@ class LocalStore:
     def _scan(self, prefix: str) -> tuple[DirEntries, DirEntries]:
         files: DirEntries = []
         directories: DirEntries = []
+        directory = self._directory(prefix)
         try:
-            with os.scandir(self._directory(prefix)) as entries:
+            with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.is_dir():
                         if not _is_partial(entry.name):
@@ -449,14 +464,15 @@ def _leads_up(link: str) -> bool:
 
 def nearest(path: Path) -> str | None:
     """A hint for a path that does not exist: what exists of it, and a name like it."""
-    parent = path.parent
-    while not parent.is_dir():
-        if parent == parent.parent:
-            return None
-        path, parent = parent, parent.parent
     with suppress(OSError):
+        parent = path.parent
+        while not parent.is_dir():
+            if parent == parent.parent:
+                return None
+            path, parent = parent, parent.parent
         names = [entry.name for entry in itertools.islice(parent.iterdir(), 1000)]
         close = difflib.get_close_matches(path.name, names, n=1)
         if close:
             return f"Did you mean {str(parent / close[0])!r}?"
-    return f"{str(parent)!r} exists, and has no {path.name!r}"
+        return f"{str(parent)!r} exists, and has no {path.name!r}"
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zlab.errors import StoreError
@@ -93,38 +94,38 @@ class MemoryStore:
             ReadOnlyError: The store was opened for reading.
         """
         check_key(key, self.name)
-        with self._lock:
-            try:
-                self._writable(key)[key] = bytes(value)
-            except StoreError:
-                raise
-            except Exception as error:
-                raise self._failure("the mapping failed", key) from error
+        with self._changing(key) as mapping:
+            mapping[key] = bytes(value)
 
     def delete(self, key: str) -> None:
         """Removes the object; one that does not exist is no error.
 
         Raises:
+            StoreError: The mapping failed.
             ReadOnlyError: The store was opened for reading.
         """
         check_key(key, self.name)
-        with self._lock:
-            self._writable(key).pop(key, None)
+        with self._changing(key) as mapping:
+            mapping.pop(key, None)
 
     def delete_prefix(self, prefix: str) -> None:
         """Removes every object below a prefix.
 
         Raises:
+            StoreError: The mapping failed.
             ReadOnlyError: The store was opened for reading.
         """
         below = _below(check_prefix(prefix, self.name))
-        with self._lock:
-            mapping = self._writable(prefix)
+        with self._changing(prefix) as mapping:
             for key in [key for key in mapping if key.startswith(below)]:
                 del mapping[key]
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        """All objects below a prefix, as they are at the time of the call."""
+        """All objects below a prefix, as they are at the time of the call.
+
+        Raises:
+            StoreError: The mapping failed.
+        """
         below = _below(check_prefix(prefix, self.name))
         return iter(
             [
@@ -135,17 +136,26 @@ class MemoryStore:
         )
 
     def list_dir(self, prefix: str = "") -> Listing:
-        """One level below a prefix."""
+        """One level below a prefix.
+
+        Raises:
+            StoreError: The mapping failed.
+        """
         return one_level(self.list(prefix), prefix)
 
     def nbytes(self, key: str) -> int | None:
-        """The object's size, or `None` where it does not exist."""
+        """The object's size, or `None` where it does not exist.
+
+        Raises:
+            StoreError: The mapping failed.
+        """
         data = self.get(key)
         return None if data is None else len(data)
 
     def version(self, key: str) -> object:
         """A hash of the object (Python keeps it with the bytes), or `None` where it has none."""
-        value = self.mapping.get(key)
+        with self._reporting(key):
+            value = self.mapping.get(key)
         return (len(value), hash(value)) if isinstance(value, bytes) else None
 
     def _bytes(self, key: str, value: Any) -> Buffer:
@@ -157,14 +167,23 @@ class MemoryStore:
             what = f"the mapping holds a {type(value).__name__} where bytes belong"
             raise self._failure(what, key) from error
 
-    def _writable(self, key: str) -> MutableMapping[str, Any]:
+    @contextmanager
+    def _changing(self, key: str) -> Iterator[MutableMapping[str, Any]]:
         check_writable(self, key)
         if not isinstance(self.mapping, MutableMapping):  # `read_only` was set by hand
             raise self._failure("the mapping cannot be changed", key)
-        return self.mapping
+        with self._lock, self._reporting(key):
+            yield self.mapping
+
+    @contextmanager
+    def _reporting(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self._failure("the mapping failed", key) from error
 
     def _copy(self) -> dict[str, Any]:
-        with self._lock:
+        with self._lock, self._reporting(""):
             return dict(self.mapping)
 
     def _failure(self, what: str, key: str) -> StoreError:

@@ -400,8 +400,10 @@ def _file_of(archive: zipfile.ZipFile) -> BinaryIO:
 def _identity(path: Path) -> tuple[int, ...] | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise storage_error(error, "the archive cannot be opened", str(path), None) from error
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
