@@ -36,9 +36,11 @@ class ChunkHeatmap(anywidget.AnyWidget):
 
     Example:
         >>> import zlab
-        >>> array = zlab.create_array({}, shape=(8, 8), chunks=(1, 4), dtype="f4")
+        >>> array = zlab.create_array(
+        ...     "memory://", path="a", shape=(8, 8), chunks=(1, 4), dtype="f4"
+        ... )
         >>> zlab.widgets.ChunkHeatmap(array)
-        ChunkHeatmap('', 8x2 chunks)
+        ChunkHeatmap('a', 8x2 chunks)
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
