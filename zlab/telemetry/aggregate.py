@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import asdict, dataclass
+from itertools import compress
 from math import frexp
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,20 @@ from weakref import WeakSet
 from zlab.telemetry.events import ABSENT, ChunkFailed, ChunkRun, StreamStart, StreamStop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from zlab.telemetry.hub import Hub, Subscription
 
 LATENCY_BUCKETS = 24
 TOP_ARRAYS = 8
 _TRACKED_ARRAYS = 256
-# frexp's exponent e says x in [2**(e-1), 2**e); bucket i is [2**(i-20), 2**(i-19))
-_BUCKET_OF_EXPONENT_0 = 19
+# frexp's exponent e says that x is in [2**(e-1), 2**e), which is bucket e + 19; as a list that
+# takes every exponent of a float, negative ones from its end, so that the loop has no comparisons
+_EXPONENTS = range(-1080, 1025)
+_BUCKET_OF_EXPONENT = [0] * len(_EXPONENTS)
+for _exponent in _EXPONENTS:
+    _BUCKET_OF_EXPONENT[_exponent] = min(max(_exponent + 19, 0), LATENCY_BUCKETS - 1)
+_ALMOST_ZERO_S = 1e-300  # added, since the exponent of 0.0 is 0, and lost in any measured time
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,41 +170,37 @@ class Aggregator:
             self._totals[name] += 1
 
     def _fold(self, run: ChunkRun) -> None:
-        nabsent = run.nbytes_stored.count(ABSENT)
-        nchunks = len(run.nbytes_stored) - nabsent
-        nbytes_stored = sum(run.nbytes_stored) - nabsent * ABSENT
+        stored = run.nbytes_stored
+        nbytes: Iterable[int] = run.nbytes
+        durations: Iterable[tuple[float, float]] = zip(run.fetch_s, run.decode_s, strict=True)
+        nabsent = stored.count(ABSENT)
         if nabsent:
-            there = [stored != ABSENT for stored in run.nbytes_stored]
-            nbytes = sum(n for n, stored in zip(run.nbytes, there, strict=True) if stored)
-        else:
-            nbytes = sum(run.nbytes)
-        store_s = sum(run.fetch_s)
-        codec_s = sum(run.decode_s)
+            there = [n != ABSENT for n in stored]
+            nbytes, durations = compress(nbytes, there), compress(durations, there)
+        nchunks = len(stored) - nabsent
+        nbytes_stored = sum(stored) - nabsent * ABSENT
+        nbytes_decoded = sum(nbytes)
+        store_s, codec_s = sum(run.fetch_s), sum(run.decode_s)
         totals = self._totals
         if run.operation == "read":
             buckets = [
-                frexp(fetch_s + decode_s)[1] if fetch_s + decode_s > 0 else -LATENCY_BUCKETS
-                for fetch_s, decode_s, stored in zip(
-                    run.fetch_s, run.decode_s, run.nbytes_stored, strict=True
-                )
-                if stored != ABSENT
+                _BUCKET_OF_EXPONENT[frexp(fetch_s + decode_s + _ALMOST_ZERO_S)[1]]
+                for fetch_s, decode_s in durations
             ]
             with self._lock:
                 totals["chunks_read"] += nchunks
                 totals["chunks_absent"] += nabsent
                 totals["nbytes_fetched"] += nbytes_stored
-                totals["nbytes_decoded"] += nbytes
+                totals["nbytes_decoded"] += nbytes_decoded
                 totals["fetch_s"] += store_s
                 totals["decode_s"] += codec_s
-                latency = self._latency
-                for exponent in buckets:
-                    bucket = exponent + _BUCKET_OF_EXPONENT_0
-                    latency[min(max(bucket, 0), LATENCY_BUCKETS - 1)] += 1
+                for bucket in buckets:
+                    self._latency[bucket] += 1
                 self._fold_array(run.store, run.path, nchunks, nbytes_stored)
         else:
             with self._lock:
                 totals["chunks_written"] += nchunks
-                totals["nbytes_encoded"] += nbytes
+                totals["nbytes_encoded"] += nbytes_decoded
                 totals["nbytes_stored"] += nbytes_stored
                 totals["store_s"] += store_s
                 totals["encode_s"] += codec_s
