@@ -23,13 +23,12 @@ import { zarrIcon } from './icons';
 import { LabServer } from './server';
 import { ZarrSidebar } from './sidebar';
 import { storesSection } from './stores_section';
-import { IZarrSidebar } from './tokens';
 import { treeSection } from './tree_section';
 
 const PLUGIN_ID = 'zlab:browser';
 const RANK = 600;
 /** Shares of the height: stores, tree, details, chunks. */
-const HEIGHTS = [0.14, 0.28, 0.28, 0.3];
+const HEIGHTS = [0.16, 0.27, 0.27, 0.3];
 
 /** What the commands act on. */
 class Browser {
@@ -194,11 +193,10 @@ function addCommands(
 }
 
 /** The sidebar of stores: what there is, what is in it, and where its chunks lie. */
-export const browserPlugin: JupyterFrontEndPlugin<IZarrSidebar> = {
+export const browserPlugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
   description: 'Browses Zarr stores in the left sidebar.',
   autoStart: true,
-  provides: IZarrSidebar,
   optional: [
     ICommandPalette,
     IDefaultFileBrowser,
@@ -217,7 +215,7 @@ export const browserPlugin: JupyterFrontEndPlugin<IZarrSidebar> = {
     settings: ISettingRegistry | null,
     state: IStateDB | null,
     translator: ITranslator | null
-  ): IZarrSidebar => {
+  ): void => {
     const trans = (translator ?? nullTranslator).load('zlab');
     const browser = new Browser(app, notebooks, trans);
     const { model } = browser;
@@ -258,7 +256,7 @@ export const browserPlugin: JupyterFrontEndPlugin<IZarrSidebar> = {
       stores.toolbar.addItem(command, new ToolbarButton({ icon, tooltip, onClick: run(command) }));
     }
     for (const section of [stores, tree, details.section, chunks.section]) {
-      sidebar.addSection(section);
+      sidebar.addWidget(section);
     }
     sidebar.shareHeight(HEIGHTS);
     app.shell.add(sidebar, 'left', { rank: RANK, type: 'Zarr Stores' });
@@ -283,7 +281,6 @@ export const browserPlugin: JupyterFrontEndPlugin<IZarrSidebar> = {
       loaded.changed.connect(apply);
       apply();
     });
-    return sidebar;
   }
 };
 

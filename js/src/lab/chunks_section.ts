@@ -15,11 +15,16 @@ export interface ChunksSection {
 /** Which chunks of the array are stored, and how large they are. */
 export function chunksSection(model: BrowserModel, trans: TranslationBundle): ChunksSection {
   const section = new Section('chunks', trans.__('Chunks'));
-  const view = new HeatmapView(model.heatmap, trans);
+  const view = new HeatmapView(model.heatmap, trans, { fills: true });
   const picker = new PlanePicker(trans, choice => {
     model.choosePlane(choice);
   });
-  const body = element('div', { class: 'zlab-Section-pad' }, picker.element, view.element);
+  const body = element(
+    'div',
+    { class: 'zlab-Section-pad zlab-Chunks' },
+    picker.element,
+    view.element
+  );
 
   const content = (): HTMLElement => {
     const { state } = model.plane;
@@ -41,7 +46,7 @@ export function chunksSection(model: BrowserModel, trans: TranslationBundle): Ch
     const shown = content();
     // What is there already stays: put in again it would lose the focus.
     if (!section.node.contains(shown)) {
-      section.fill([shown]);
+      section.fill([shown], shown === body);
     }
   };
   model.plane.changed.listen(draw);

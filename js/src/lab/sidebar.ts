@@ -4,10 +4,9 @@ import { SidePanel } from '@jupyterlab/ui-components';
 import type { AccordionPanel } from '@lumino/widgets';
 import { zarrIcon } from './icons';
 import type { Section } from './section';
-import type { IZarrSidebar } from './tokens';
 
 /** The panel in the left area, in foldable sections. */
-export class ZarrSidebar extends SidePanel implements IZarrSidebar {
+export class ZarrSidebar extends SidePanel {
   readonly #shell: JupyterFrontEnd.IShell;
 
   constructor(shell: JupyterFrontEnd.IShell, translator: ITranslator, trans: TranslationBundle) {
@@ -21,10 +20,7 @@ export class ZarrSidebar extends SidePanel implements IZarrSidebar {
     this.node.setAttribute('aria-label', trans.__('Zarr Stores'));
   }
 
-  addSection(section: Section): void {
-    this.addWidget(section);
-  }
-
+  /** Brings the sidebar, and a section of it, into sight. */
   reveal(section?: Section): void {
     this.#shell.activateById(this.id);
     const at = section === undefined ? -1 : this.widgets.indexOf(section);

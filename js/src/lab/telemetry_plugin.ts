@@ -10,13 +10,11 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { KernelFeeds } from './active_kernel';
 import { CommandIds, NO_ARGUMENTS } from './commands';
-import { zarrIcon } from './icons';
-import { ZarrSidebar } from './sidebar';
-import { TelemetrySection } from './telemetry_section';
-import { IZarrSidebar } from './tokens';
+import { plotIcon } from './icons';
+import { TelemetryPanel } from './telemetry_panel';
 
 const PLUGIN_ID = 'zlab:telemetry';
-const RANK = 601;
+const RANK = 600;
 const DEFAULT_HZ = 5;
 const DEFAULT_WINDOW_S = 60;
 
@@ -31,8 +29,7 @@ export const telemetryPlugin: JupyterFrontEndPlugin<void> = {
     ILayoutRestorer,
     INotebookTracker,
     ISettingRegistry,
-    ITranslator,
-    IZarrSidebar
+    ITranslator
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -41,35 +38,28 @@ export const telemetryPlugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null,
     notebooks: INotebookTracker | null,
     settings: ISettingRegistry | null,
-    translator: ITranslator | null,
-    zarrSidebar: IZarrSidebar | null
+    translator: ITranslator | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('zlab');
     const feeds = new KernelFeeds(notebooks, consoles, DEFAULT_HZ);
-    const section = new TelemetrySection(feeds, trans, DEFAULT_WINDOW_S);
-    let sidebar = zarrSidebar;
-    if (sidebar === null) {
-      // The browser of stores is disabled: the plots stand alone.
-      const own = new ZarrSidebar(app.shell, translator ?? nullTranslator, trans);
-      app.shell.add(own, 'left', { rank: RANK, type: 'Zarr I/O' });
-      restorer?.add(own, own.id);
-      sidebar = own;
-    }
-    sidebar.addSection(section);
+    const panel = new TelemetryPanel(feeds, trans, DEFAULT_WINDOW_S);
+    // On the right, so that it can be watched beside the browser and the notebook.
+    app.shell.add(panel, 'right', { rank: RANK, type: 'Zarr I/O' });
+    restorer?.add(panel, panel.id);
 
     app.commands.addCommand(CommandIds.showTelemetry, {
       label: trans.__('Show Live Zarr I/O'),
-      icon: zarrIcon,
+      icon: plotIcon,
       describedBy: { args: NO_ARGUMENTS },
       execute: () => {
-        sidebar.reveal(section);
+        app.shell.activateById(panel.id);
       }
     });
     palette?.addItem({ command: CommandIds.showTelemetry, category: trans.__('Zarr') });
     void settings?.load(PLUGIN_ID).then(loaded => {
       const apply = (): void => {
         feeds.setRate(Number(loaded.get('framesPerSecond').composite));
-        section.setWindow(Number(loaded.get('windowSeconds').composite));
+        panel.setWindow(Number(loaded.get('windowSeconds').composite));
       };
       loaded.changed.connect(apply);
       apply();

@@ -6,8 +6,8 @@ export type Cell = readonly [row: number, column: number];
 
 /** Cells are not drawn larger than this, in pixels. */
 export const LARGEST_CELL = 28;
-/** Below this a cell cannot be seen to be square: it may take whatever shape fits. */
-const SMALLEST_SQUARE = 3;
+/** A cell is not drawn this many times longer than it is wide. */
+const LONGEST_CELL = 3;
 /** A line of chunks is folded when its cells would be narrower than this. */
 const FOLD_BELOW = 8;
 
@@ -34,10 +34,10 @@ export function layOut(shape: Cell, width: number, height: number): Geometry {
     columns = Math.min(Math.max(Math.floor(width / Math.min(cell, FOLD_BELOW)), 1), planeColumns);
     rows = Math.ceil(planeColumns / columns);
   }
-  const fitting = Math.min(width / columns, height / rows, LARGEST_CELL);
-  const square = fitting >= SMALLEST_SQUARE;
-  const cellWidth = square ? fitting : Math.min(width / columns, LARGEST_CELL);
-  const cellHeight = square ? fitting : Math.min(height / rows, LARGEST_CELL);
+  const widest = Math.min(width / columns, LARGEST_CELL);
+  const tallest = Math.min(height / rows, LARGEST_CELL);
+  const cellWidth = Math.min(widest, Math.max(tallest * LONGEST_CELL, 1));
+  const cellHeight = Math.min(tallest, Math.max(widest * LONGEST_CELL, 1));
   return {
     shape,
     columns,

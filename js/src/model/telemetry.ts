@@ -17,8 +17,9 @@ export interface Rates {
   readonly decoded: number;
   /** Stored bytes written, per second. */
   readonly stored: number;
-  /** Chunks read and written, per second. */
-  readonly chunks: number;
+  /** Chunks per second. */
+  readonly chunksRead: number;
+  readonly chunksWritten: number;
   /** Seconds spent fetching, per second: how many fetches ran at once. */
   readonly fetching: number;
   /** Seconds spent decoding, per second: how many decodes ran at once. */
@@ -31,7 +32,8 @@ const RATES = [
   'fetched',
   'decoded',
   'stored',
-  'chunks',
+  'chunksRead',
+  'chunksWritten',
   'fetching',
   'decoding',
   'inFlight'
@@ -48,7 +50,8 @@ export function ratesBetween(before: Frame, after: Frame): Rates {
     fetched: rate('nbytes_fetched'),
     decoded: rate('nbytes_decoded'),
     stored: rate('nbytes_stored'),
-    chunks: rate('chunks_read') + rate('chunks_written'),
+    chunksRead: rate('chunks_read'),
+    chunksWritten: rate('chunks_written'),
     fetching: rate('fetch_s'),
     decoding: rate('decode_s'),
     inFlight: after.in_flight

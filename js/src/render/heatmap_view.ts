@@ -14,13 +14,19 @@ import { onDevice, paint, ringAround, shardLines } from './paint';
 import { formatColour, readTheme, watchTheme, type Theme } from './theme';
 import type { Words } from './words';
 
-/** Height that the cells may take, in pixels. */
+/** Height that the cells may take where there is no end of room, in pixels. */
 const TALLEST = 320;
 /** Room around the cells, for the rings. */
 const MARGIN = 2;
 /** Outlines of shards smaller than this would hide what is in them. */
 const SMALLEST_SHARD = 4;
 const SMALLEST_RING = 7;
+
+export interface HeatmapOptions {
+  readonly colours?: ColourMapName;
+  /** Whether the element around it has a height of its own, to be filled. */
+  readonly fills?: boolean;
+}
 
 /** A heatmap of the stored bytes of chunks, with a legend, a read-out, and keys. */
 export class HeatmapView implements View {
@@ -31,6 +37,7 @@ export class HeatmapView implements View {
   readonly #legend = element('div', { class: 'zlab-Legend' });
   readonly #readout: HTMLElement;
   readonly #ends: (() => void)[] = [];
+  readonly #fills: boolean;
   #geometry: Geometry | null = null;
   #theme: Theme | null = null;
   #colours: ColourMapName;
@@ -38,10 +45,11 @@ export class HeatmapView implements View {
   #base: ImageData | null = null;
   #painted: ChunkPlane | null = null;
 
-  constructor(model: HeatmapModel, words: Words, colours: ColourMapName = 'viridis') {
+  constructor(model: HeatmapModel, words: Words, options: HeatmapOptions = {}) {
     this.#model = model;
     this.#words = words;
-    this.#colours = colours;
+    this.#colours = options.colours ?? 'viridis';
+    this.#fills = options.fills ?? false;
     const readout = freshId('readout');
     this.#readout = element('p', { class: 'zlab-Readout', id: readout, 'aria-live': 'polite' });
     this.#canvas = element('canvas', {
@@ -53,6 +61,7 @@ export class HeatmapView implements View {
     });
     const stage = element('div', { class: 'zlab-Heatmap-stage' }, this.#canvas);
     this.element = element('div', { class: 'zlab-Heatmap' }, stage, this.#readout, this.#legend);
+    this.element.classList.toggle('zlab-mod-fills', this.#fills);
     this.#canvas.addEventListener('pointermove', this.#onMove);
     this.#canvas.addEventListener('pointerleave', () => {
       model.hover(null);
@@ -108,12 +117,13 @@ export class HeatmapView implements View {
     this.element.classList.toggle('zlab-mod-empty', plane === null);
     const stage = this.#canvas.parentElement;
     const width = (stage?.clientWidth ?? 0) - 2 * MARGIN;
+    const height = this.#fills ? (stage?.clientHeight ?? 0) - 2 * MARGIN : TALLEST;
     this.#painted = plane;
     this.#base = null;
-    if (plane === null || width <= 0) {
+    if (plane === null || width <= 0 || height <= 0) {
       return;
     }
-    const geometry = layOut(plane.shape, width, TALLEST);
+    const geometry = layOut(plane.shape, width, height);
     this.#geometry = geometry;
     this.#theme ??= readTheme(this.element);
     const ratio = window.devicePixelRatio;

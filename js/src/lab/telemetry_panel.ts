@@ -1,13 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
 import { element } from '../render/element';
 import { faultNotice, notice } from '../render/notice';
 import { TelemetryView } from '../render/telemetry_view';
 import type { ActiveKernel, KernelFeeds } from './active_kernel';
+import { plotIcon } from './icons';
 import type { KernelFeed } from './kernel_feed';
-import { Section } from './section';
 
 /** The plots of the kernel in front, or why there are none. */
-export class TelemetrySection extends Section {
+export class TelemetryPanel extends Widget {
   readonly #feeds: KernelFeeds;
   readonly #trans: TranslationBundle;
   #window_s: number;
@@ -16,19 +18,26 @@ export class TelemetrySection extends Section {
   #unlisten: (() => void)[] = [];
 
   constructor(feeds: KernelFeeds, trans: TranslationBundle, window_s: number) {
-    super('telemetry', trans.__('Live I/O'));
+    super();
     this.#feeds = feeds;
     this.#trans = trans;
     this.#window_s = window_s;
+    this.id = 'zlab-telemetry';
+    this.addClass('zlab-View');
+    this.addClass('zlab-TelemetryPanel');
+    this.title.icon = plotIcon;
+    this.title.caption = trans.__('Live Zarr I/O');
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('Live Zarr I/O'));
     feeds.changed.listen(() => {
       this.#follow();
     });
-    this.shown.listen(shown => {
-      if (shown) {
-        this.#feed?.renew();
-      }
-    });
     this.#follow();
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this.#feed?.renew();
   }
 
   setWindow(window_s: number): void {
@@ -59,16 +68,26 @@ export class TelemetrySection extends Section {
     const active = this.#feeds.active;
     const feed = active?.feed ?? null;
     if (feed?.fault) {
-      this.fill([faultNotice(feed.fault, this.#trans)]);
+      this.#fill(faultNotice(feed.fault, this.#trans));
     } else if (active === null || !feed?.model.last) {
-      this.fill([this.#silence(active)]);
+      this.#fill(this.#silence(active));
     } else {
       this.#view ??= new TelemetryView(feed.model, this.#trans, this.#window_s);
       if (!this.node.contains(this.#view.element)) {
-        const of = element('p', { class: 'zlab-faint zlab-Telemetry-of' }, active.name);
-        this.fill([element('div', { class: 'zlab-Section-pad' }, of, this.#view.element)]);
+        this.#fill(this.#view.element);
       }
     }
+  }
+
+  #fill(content: HTMLElement): void {
+    const name = this.#feeds.active?.name;
+    const title = element(
+      'h2',
+      { class: 'zlab-TelemetryPanel-title' },
+      this.#trans.__('Live Zarr I/O'),
+      name === undefined ? null : element('span', { class: 'zlab-faint' }, name)
+    );
+    this.node.replaceChildren(title, content);
   }
 
   /** Why nothing is drawn, and what to do about it. */
