@@ -8,15 +8,15 @@ it makes room.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from zlab.engine.workers import submit
+from zlab.stream.budget import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from zlab.stream.budget import Account
 
 T = TypeVar("T")
 
@@ -197,6 +197,34 @@ class ReadAhead(Generic[T]):
             if loaded is not None:
                 left.append(loaded)
         self._account.release(sum(loaded.nbytes for loaded in left))
+
+
+def prefetched(
+    items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: threading.Event
+) -> Iterator[T]:
+    """Has another thread make the next items of an iterator while the consumer works.
+
+    Args:
+        items: The iterator; all of its work is done by one thread at a time.
+        n: How many items it has.
+        nbytes: Bytes of one.
+        depth: Items that are made ahead at most; with 0 the consumer's thread makes them.
+        halt: Ends the iteration when it is set.
+    """
+    if depth == 0:
+        yield from items
+        return
+    ahead = ReadAhead(
+        (Unit(nbytes, partial(next, items)) for _ in range(n)),
+        Account(depth * nbytes),
+        width=1,
+        depth=depth,
+        ordered=True,
+        halt=halt,
+    )
+    for size, item in ahead:
+        ahead.release(size)
+        yield item
 
 
 def _raising(failure: BaseException) -> Callable[[], NoReturn]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from zlab.config import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class _Process:
@@ -55,8 +60,13 @@ class Account:
 
     def fits(self, nbytes: int) -> bool:
         """Whether so many bytes may be held now."""
-        return not self.held or (
-            self.held + nbytes <= self.limit and _process.held + nbytes <= settings.memory_budget
+        return (
+            not nbytes
+            or not self.held
+            or (
+                self.held + nbytes <= self.limit
+                and _process.held + nbytes <= settings.memory_budget
+            )
         )
 
     def admit(self, nbytes: int) -> bool:
@@ -73,6 +83,15 @@ class Account:
         with _process.lock:
             self.held -= nbytes
             _process.held -= nbytes
+
+    @contextmanager
+    def holding(self, nbytes: int) -> Iterator[None]:
+        """Takes so many bytes for the length of a `with` block."""
+        self.admit(nbytes)
+        try:
+            yield
+        finally:
+            self.release(nbytes)
 
 
 def process_held() -> int:

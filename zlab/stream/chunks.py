@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from zlab.config import settings
 from zlab.engine.plan import Run
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob
     from zlab.engine.read import LoadedChunk
-    from zlab.engine.selection import Region
+    from zlab.engine.selection import Span
     from zlab.stream.plan import Coords, Order
     from zlab.stream.stream import Tally
 
@@ -77,7 +77,7 @@ class ChunkStream(Stream[Chunk]):
     """The chunks of an array, or of a region of it, as a stream; see `Array.stream_chunks`.
 
     Attributes:
-        region: What is read.
+        region: What is read, a slice for each axis.
         order: In which order the chunks come.
         concurrency: Chunks, or runs of small chunks, that are read at once.
         include_missing: Whether chunks that are not stored come too.
@@ -87,7 +87,7 @@ class ChunkStream(Stream[Chunk]):
 
     kind: ClassVar[str] = "chunks"
 
-    region: Region
+    region: tuple[slice, ...]
     order: Order
     concurrency: int
     include_missing: bool
@@ -99,21 +99,23 @@ class ChunkStream(Stream[Chunk]):
         """Which chunks are visited, in order. No bytes are read for it."""
         return StreamPlan(self.layout, self.region, self.order, self.filter)
 
-    def _nchunks(self) -> int:
+    @property
+    def max_nchunks(self) -> int:
+        """Chunks that an iteration visits at most."""
         return self.plan.nchunks
 
     def __repr__(self) -> str:
         place = f"{self.layout.store.name}/{self.layout.path}".rstrip("/")
-        parts = tuple(slice(span.start, span.start + span.count) for span in self.region.spans)
         order = {"C": "in C order", "shards": "shard by shard", "any": "in any order"}[self.order]
         stored = "" if self.include_missing else ", those that are stored"
         return (
-            f"<ChunkStream {place} [{format_region(parts)}]: {self.plan.nchunks} chunks of "
+            f"<ChunkStream {place} [{format_region(self.region)}]: {self.plan.nchunks} chunks of "
             f"{self.layout.dtype} at most{stored}, {order}, {self.concurrency} at once, "
             f"{self.max_bytes / (1 << 20):g} MiB ahead at most>"
         )
 
-    def _read(self, halt: threading.Event, tally: Tally) -> Generator[Chunk]:
+    def items(self, halt: threading.Event, tally: Tally) -> Generator[Chunk]:
+        """One iteration."""
         runs = self._runs()
         slots = None
         if not self.layout.store.local:
@@ -223,6 +225,7 @@ def stream_chunks(
     """
     if concurrency is None:
         concurrency = settings.threads if layout.store.local else settings.fetch_concurrency
+    spans = cast("tuple[Span, ...]", parse_region(region, layout.metadata.shape).spans)
     order: Order = "any"
     if ordered or (ordered is None and layout.sharding is None):
         order = "C"
@@ -230,7 +233,7 @@ def stream_chunks(
         order = "shards"
     return ChunkStream(
         layout,
-        parse_region(region, layout.metadata.shape),
+        tuple(slice(span.start, span.start + span.count) for span in spans),
         order,
         at_least_one(concurrency, "concurrency"),
         include_missing,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from zlab.engine.layout import ArrayLayout
-    from zlab.engine.selection import Region
+    from zlab.grid import Axis
 
 Coords: TypeAlias = tuple[int, ...]
 Order: TypeAlias = Literal["C", "shards", "any"]
@@ -36,6 +36,13 @@ def c_order(ranges: tuple[range, ...]) -> Iterator[Coords]:
     for prefix in c_order(tuple(outer)):
         for number in inner:
             yield (*prefix, number)
+
+
+def _touched(axis: Axis, part: slice) -> range:
+    """The chunks of an axis that hold some of a slice."""
+    if part.start == part.stop:
+        return range(0)
+    return range(axis.chunk_at(part.start), axis.chunk_at(part.stop - 1) + 1)
 
 
 class _Part(NamedTuple):
@@ -70,27 +77,21 @@ class StreamPlan:
     def __init__(
         self,
         layout: ArrayLayout,
-        region: Region,
+        region: tuple[slice, ...],
         order: Order,
         chunk_filter: Callable[[Coords], object] | None = None,
     ) -> None:
         self.order: Order = order
-        self._spans = region.spans
+        self._region = region
         self._chunk_axes = layout.chunks.axes
         self._object_axes = layout.objects.axes
         self._sharded = layout.sharding is not None
         self._filter = chunk_filter
         self.chunk_ranges = tuple(
-            range(axis.chunk_at(span.start), axis.chunk_at(span.start + span.count - 1) + 1)
-            if span.count
-            else range(0)
-            for axis, span in zip(self._chunk_axes, self._spans, strict=True)
+            _touched(axis, part) for axis, part in zip(self._chunk_axes, region, strict=True)
         )
         self.object_ranges = tuple(
-            range(axis.chunk_at(span.start), axis.chunk_at(span.start + span.count - 1) + 1)
-            if span.count
-            else range(0)
-            for axis, span in zip(self._object_axes, self._spans, strict=True)
+            _touched(axis, part) for axis, part in zip(self._object_axes, region, strict=True)
         )
         # len() of a range stops at 2**63
         self.nchunks = prod(r.stop - r.start for r in self.chunk_ranges)
@@ -116,7 +117,7 @@ class StreamPlan:
         pairs: Iterator[tuple[Coords | None, Coords]]
         if not self._sharded:
             pairs = self._bare(objects)
-        elif self.order == "C" and self._spans:
+        elif self.order == "C" and self._region:
             pairs = self._across_shards(objects)
         else:
             pairs = self._by_shard(objects)
@@ -153,7 +154,7 @@ class StreamPlan:
         for number, members in groups:
             here = (*shard, number)
             for c in self._inside(axis, number):
-                if axis == len(self._spans) - 1:
+                if axis == len(self._region) - 1:
                     yield here, (*chunk, c)
                 else:
                     yield from self._across_shards(members, here, (*chunk, c))
@@ -182,13 +183,13 @@ class StreamPlan:
         )
 
     def _part_of_axis(self, axis: int, number: int) -> _Part:
-        chunks, (begin, _, count) = self._chunk_axes[axis], self._spans[axis]
+        chunks, part = self._chunk_axes[axis], self._region[axis]
         first, size = chunks.start(number), chunks.size(number)
         inside = min(size, chunks.length - first)
-        start, stop = max(first, begin), min(first + inside, begin + count)
+        start, stop = max(first, part.start), min(first + inside, part.stop)
         return _Part(
             slice(start - first, stop - first),
-            slice(start - begin, stop - begin),
+            slice(start - part.start, stop - part.start),
             slice(start, stop),
             whole=stop - start == size,
             covers=stop - start == inside,

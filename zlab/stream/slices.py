@@ -135,7 +135,9 @@ class SliceStream(Stream[Slice]):
         last = axis.chunk_at(start + (count - 1) * step)
         return last - axis.chunk_at(start) + 1, min(count, -(-chunk // step))
 
-    def _nchunks(self) -> int:
+    @property
+    def max_nchunks(self) -> int:
+        """Chunks that an iteration visits at most."""
         return self.plan.nchunks
 
     def __repr__(self) -> str:
@@ -153,7 +155,8 @@ class SliceStream(Stream[Slice]):
         begin = start + first * step
         return slice(begin, begin + (n - 1) * step + 1 if n else begin, step)
 
-    def _read(self, halt: threading.Event, tally: Tally) -> Generator[Slice]:
+    def items(self, halt: threading.Event, tally: Tally) -> Generator[Slice]:
+        """One iteration."""
         axis, count = self.axis, self.span.count
         shape = self.layout.metadata.shape
         before = tuple(slice(0, n, 1) for n in shape[:axis])

@@ -58,12 +58,13 @@ class Stream(ABC, Generic[T]):
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
 
+    @property
     @abstractmethod
-    def _nchunks(self) -> int:
+    def max_nchunks(self) -> int:
         """Chunks that an iteration visits at most."""
 
     @abstractmethod
-    def _read(self, halt: threading.Event, tally: Tally) -> Generator[T]:
+    def items(self, halt: threading.Event, tally: Tally) -> Generator[T]:
         """One iteration, which ends soon after `halt` is set."""
 
     def __iter__(self) -> Generator[T]:
@@ -78,10 +79,10 @@ class Stream(ABC, Generic[T]):
         number, start, tally = hub.new_stream(), perf_counter(), Tally()
         store, path = self.layout.store.name, self.layout.path
         if hub.active:
-            hub.emit(StreamStart(number, self.kind, store, path, self._nchunks()))
+            hub.emit(StreamStart(number, self.kind, store, path, self.max_nchunks))
         outcome: Literal["exhausted", "closed", "failed"] = "closed"
         try:
-            yield from self._read(halt, tally)
+            yield from self.items(halt, tally)
             outcome = "closed" if halt.is_set() else "exhausted"
         except Exception:
             outcome = "failed"

@@ -1,0 +1,244 @@
+"""Arrays in a store as batches of `jax.Array`, without a copy on the CPU and nothing cast unasked.
+
+Example:
+    >>> import numpy as np, zlab
+    >>> images = zlab.create_array("memory://", data=np.zeros((10, 8, 8), "float32"))
+    >>> labels = zlab.create_array("memory://", data=np.arange(10, dtype="int32"))
+    >>> for x, y in zlab.jax.batches((images, labels), 4, shuffle=True, seed=0):
+    ...     print(x.shape, y.shape)
+    (4, 8, 8) (4,)
+    (4, 8, 8) (4,)
+    (2, 8, 8) (2,)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, final, overload
+
+import numpy as np
+
+from zlab.errors import DataTypeError, MissingExtraError
+from zlab.memory import aligned_empty
+from zlab.stream.ahead import prefetched
+from zlab.stream.samples import stream_samples
+from zlab.stream.stream import Stream
+
+try:
+    import jax
+except ImportError as error:
+    raise MissingExtraError("jax", "jax", "zlab.jax") from error
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Generator, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from zlab.array import Array
+    from zlab.stream.samples import Batch, SampleStream
+    from zlab.stream.stream import Tally
+
+__all__ = ["Batches", "batches"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Batches(Stream[T]):
+    """Batches of `jax.Array`, one epoch each time that it is iterated; see `batches`.
+
+    Attributes:
+        samples: The same batches as NumPy arrays.
+        dtypes: Of the batches of each array.
+        prefetch: Batches that are made ahead.
+        single: Whether a batch is an array, not a tuple of arrays.
+    """
+
+    kind: ClassVar[str] = "batches"
+
+    samples: SampleStream
+    dtypes: tuple[np.dtype[Any], ...]
+    prefetch: int
+    single: bool
+
+    def __len__(self) -> int:
+        return self.samples.nbatches
+
+    @property
+    def max_nchunks(self) -> int:
+        """Chunks that an iteration visits at most."""
+        return self.samples.max_nchunks
+
+    def __repr__(self) -> str:
+        order = "shuffled" if self.samples.shuffle else "in order"
+        dtypes = ", ".join(map(str, self.dtypes))
+        return (
+            f"<Batches of {dtypes}: {len(self)} of {self.samples.batch_size} samples, {order}, "
+            f"{self.prefetch} made ahead>"
+        )
+
+    def items(self, halt: threading.Event, tally: Tally) -> Generator[T]:
+        """One epoch."""
+        host = prefetched(
+            (self._cast(batch) for batch in self.samples.items(halt, tally)),
+            n=len(self),
+            nbytes=self.samples.batch_nbytes,
+            depth=self.prefetch,
+            halt=halt,
+        )
+        for batch in host:
+            # here and not in the thread that reads: JAX's settings may differ from thread to thread
+            arrays = tuple(map(_to_device, batch))
+            yield cast("T", arrays[0] if self.single else arrays)
+
+    def _cast(self, batch: Batch) -> Batch:
+        return tuple(
+            part if part.dtype == dtype else _converted(part, dtype)
+            for part, dtype in zip(batch, self.dtypes, strict=True)
+        )
+
+
+def _converted(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    out = aligned_empty(array.shape, dtype)
+    np.copyto(out, array, casting="unsafe")
+    return out
+
+
+def _to_device(array: NDArray[Any]) -> jax.Array:
+    # the CPU backend takes over an aligned buffer as it is; nobody writes to it any more
+    on_device: jax.Array = jax.device_put(array)
+    if on_device.dtype != array.dtype:
+        raise _too_wide(array.dtype, "a batch")
+    return on_device
+
+
+def _too_wide(dtype: np.dtype[Any], what: str) -> DataTypeError:
+    narrow = jax.dtypes.canonicalize_dtype(dtype)
+    return DataTypeError(
+        f"{what} is {dtype}, which JAX would turn into {narrow} without a word",
+        hint="Switch 64 bits on with jax.config.update('jax_enable_x64', True), or ask for the "
+        f"cast: dtype={str(narrow)!r}",
+    )
+
+
+def _checked(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+    """Returns a dtype that JAX has.
+
+    Raises:
+        DataTypeError: It would be cast, or does not exist there.
+    """
+    if not _is_number(dtype):
+        raise DataTypeError(
+            f"{what} is {dtype}, and JAX has numbers only",
+            hint="Turn it into numbers first, such as codes for text or int64 for times"
+            if dtype.kind != "V"
+            else "Make an array of each field",
+        )
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise _too_wide(dtype, what)
+    return dtype
+
+
+def _is_number(dtype: np.dtype[Any]) -> bool:
+    # the small floats and integers of ml_dtypes are what NumPy calls user-defined: 2
+    return dtype.kind in "biufc" or dtype.isbuiltin == 2  # noqa: PLR2004
+
+
+@overload
+def batches(
+    arrays: Array,
+    batch_size: int,
+    *,
+    shuffle: bool = ...,
+    seed: int | Sequence[int] | None = ...,
+    drop_remainder: bool = ...,
+    dtype: DTypeLike | Sequence[DTypeLike | None] | None = ...,
+    prefetch: int = ...,
+    max_bytes: int | None = ...,
+) -> Batches[jax.Array]: ...
+@overload
+def batches(
+    arrays: Sequence[Array],
+    batch_size: int,
+    *,
+    shuffle: bool = ...,
+    seed: int | Sequence[int] | None = ...,
+    drop_remainder: bool = ...,
+    dtype: DTypeLike | Sequence[DTypeLike | None] | None = ...,
+    prefetch: int = ...,
+    max_bytes: int | None = ...,
+) -> Batches[tuple[jax.Array, ...]]: ...
+def batches(
+    arrays: Array | Sequence[Array],
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    seed: int | Sequence[int] | None = None,
+    drop_remainder: bool = False,
+    dtype: DTypeLike | Sequence[DTypeLike | None] | None = None,
+    prefetch: int = 2,
+    max_bytes: int | None = None,
+) -> Batches[Any]:
+    """Batches of samples along the first axis, for a training loop.
+
+    On the CPU a batch is the buffer that zlab read into: JAX takes it over without a copy.
+
+    Args:
+        arrays: An array, or several with as many samples each, such as `(images, labels)`; then
+            a batch is a tuple.
+        batch_size: Samples of a batch; the last one may have fewer.
+        shuffle: Permute the chunks, and the samples within a window of chunks, so that each chunk
+            is decoded once an epoch. The global random state is left alone.
+        seed: Determines the order: an integer, or several, such as `(seed, epoch)`. Another order
+            in each epoch by default.
+        drop_remainder: Leave out a last batch that would be smaller; it is not read.
+        dtype: Cast the samples to this dtype; for several arrays one each, `None` for no cast.
+        prefetch: Batches that are made ready while the step runs.
+        max_bytes: Bytes that are held besides the batches; `zlab.settings.memory_budget` by
+            default.
+
+    Returns:
+        An iterable with a length; each iteration is an epoch.
+
+    Raises:
+        DataTypeError: JAX has no such type, or would cast it: 64 bits with x64 off.
+        ValueError: The arrays have different numbers of samples, or a number is out of range.
+        MemoryBudgetError: More must be held at once than `max_bytes`.
+        ChunkReadError: Raised by the iteration.
+
+    Example:
+        >>> import numpy as np, zlab
+        >>> array = zlab.create_array("memory://", data=np.arange(10, dtype="int32"))
+        >>> [batch.tolist() for batch in zlab.jax.batches(array, 4)]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    """
+    single = not isinstance(arrays, (tuple, list))
+    several: list[Array] = [arrays] if single else list(arrays)  # type: ignore[arg-type, list-item]
+    if not several:
+        msg = "batches of no arrays"
+        raise ValueError(msg)
+    wanted: list[Any] = list(dtype) if isinstance(dtype, (tuple, list)) else [dtype] * len(several)
+    if len(wanted) != len(several):
+        msg = f"{len(wanted)} dtypes for {len(several)} arrays"
+        raise ValueError(msg)
+    if prefetch < 0:
+        msg = f"prefetch must not be negative, got {prefetch}"
+        raise ValueError(msg)
+    dtypes: list[np.dtype[Any]] = []
+    for array, target in zip(several, wanted, strict=True):
+        what = f"array {array.path!r}"
+        if target is not None and _is_number(array.dtype):
+            dtypes.append(_checked(np.dtype(target), f"dtype= for {what}"))
+        else:
+            dtypes.append(_checked(array.dtype, what))
+    samples = stream_samples(
+        [array.layout for array in several],
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_remainder=drop_remainder,
+        max_bytes=max_bytes,
+    )
+    return Batches(samples.layout, samples, tuple(dtypes), prefetch, single)
