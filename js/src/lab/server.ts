@@ -55,11 +55,10 @@ export class LabServer implements ZarrServer {
   async chunks(
     store: string,
     path: string,
-    choice: PlaneChoice | null,
+    choice: PlaneChoice,
     signal: AbortSignal
   ): Promise<ChunkPlane> {
-    const plane: Query =
-      choice === null ? {} : { axes: choice.axes.join(','), index: choice.index.join(',') };
+    const plane = { axes: choice.axes.join(','), index: choice.index.join(',') };
     const response = await this.#ask('chunks', { store, path, ...plane }, signal);
     return parseChunks(await response.arrayBuffer());
   }

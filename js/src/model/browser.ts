@@ -1,12 +1,12 @@
 import type { ChunkPlane } from '../wire/chunks';
 import type { Details, Stats, StoreList, TreePage } from '../wire/server';
-import { HeatmapModel } from './heatmap';
+import { chooseAxes, HeatmapModel } from './heatmap';
 import { Remote } from './remote';
 import { Signal } from './signal';
 import { StoreListModel } from './stores';
 import { TreeModel } from './tree';
 
-/** Which plane of a chunk grid; without one the server chooses. */
+/** Which plane of a chunk grid. */
 export interface PlaneChoice {
   readonly axes: readonly number[];
   readonly index: readonly number[];
@@ -27,7 +27,7 @@ export interface ZarrServer {
   chunks(
     store: string,
     path: string,
-    choice: PlaneChoice | null,
+    choice: PlaneChoice,
     signal: AbortSignal
   ): Promise<ChunkPlane>;
 }
@@ -119,13 +119,13 @@ export class BrowserModel {
   set showsChunks(shows: boolean) {
     this.#showsChunks = shows;
     if (shows && this.plane.state.is === 'idle') {
-      this.#askPlane(null);
+      this.#askFirstPlane();
     }
   }
 
   /** Draws another plane of the chunk grid. */
   choosePlane(choice: PlaneChoice): void {
-    this.#askPlane(choice);
+    this.#askPlane(choice, true);
   }
 
   remember(): unknown {
@@ -190,18 +190,25 @@ export class BrowserModel {
     void this.details.ask(load, true).then(() => {
       if (this.#node === node && this.details.value?.array) {
         void this.stats.ask(signal => this.#server.stats(store, path, signal));
-        this.#askPlane(null);
+        this.#askFirstPlane();
       }
     });
   }
 
-  #askPlane(choice: PlaneChoice | null): void {
+  #askFirstPlane(): void {
+    const grid = this.details.value?.array?.chunk_grid_shape;
+    if (grid !== undefined) {
+      this.#askPlane({ axes: chooseAxes(grid), index: grid.map(() => 0) }, false);
+    }
+  }
+
+  #askPlane(choice: PlaneChoice, keep: boolean): void {
     const details = this.details.value;
-    if (this.#showsChunks && details?.array) {
+    if (this.#showsChunks && details !== null) {
       const { store, path } = details;
       const load = (signal: AbortSignal): Promise<ChunkPlane> =>
         this.#server.chunks(store, path, choice, signal);
-      void this.plane.ask(load, choice !== null);
+      void this.plane.ask(load, keep);
     }
   }
 }

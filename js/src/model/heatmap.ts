@@ -148,6 +148,25 @@ export function cellOf(plane: ChunkPlane, coordinates: readonly number[]): Cell 
   return inside && back.every((at, axis) => at === coordinates[axis]) ? cell : null;
 }
 
+/** A plane this many times longer than it is wide is laid on its side: there is more room. */
+const UPRIGHT = 4;
+
+/**
+ * The axes of a chunk grid to be drawn as rows and columns, as long as nobody chose others: the two
+ * with the most chunks.
+ */
+export function chooseAxes(chunkGridShape: readonly number[]): number[] {
+  const most = chunkGridShape
+    .map((length, axis) => ({ length, axis }))
+    .sort((a, b) => b.length - a.length || b.axis - a.axis)
+    .slice(0, 2)
+    .sort((a, b) => a.axis - b.axis);
+  const [rows, columns] = most;
+  const tall =
+    rows !== undefined && columns !== undefined && rows.length > UPRIGHT * columns.length;
+  return (tall ? most.reverse() : most).map(({ axis }) => axis);
+}
+
 const STEPS: Readonly<Record<string, Cell>> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],

@@ -26,10 +26,6 @@ export function formatBytes(nbytes: number): string {
   return nbytes < 999.5 ? `${Math.round(nbytes)} B` : scaled(nbytes, 'B');
 }
 
-export function formatByteRate(perSecond: number): string {
-  return `${formatBytes(perSecond)}/s`;
-}
-
 /** A count in full, in groups of three. */
 export function formatCount(count: number): string {
   return grouped.format(count);

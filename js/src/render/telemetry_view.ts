@@ -2,14 +2,7 @@ import uPlot from 'uplot';
 import { pageClock, quantile, type Columns, type TelemetryModel } from '../model/telemetry';
 import type { Frame } from '../wire/comm';
 import { element, type View } from './element';
-import {
-  formatByteRate,
-  formatBytes,
-  formatCount,
-  formatQuantity,
-  formatRatio,
-  formatSeconds
-} from './format';
+import { formatBytes, formatCount, formatQuantity, formatRatio, formatSeconds } from './format';
 import { formatColour, readTheme, watchTheme, type ColourName, type Theme } from './theme';
 import type { Words } from './words';
 
@@ -35,8 +28,8 @@ interface Chart {
 function charts(words: Words): readonly Chart[] {
   return [
     {
-      title: words.__('Bytes'),
-      format: formatByteRate,
+      title: words.__('Bytes per second'),
+      format: formatBytes,
       series: [
         { column: 'fetched', label: words.__('fetched'), colour: 'accent' },
         { column: 'decoded', label: words.__('decoded'), colour: 'second' },
@@ -44,13 +37,16 @@ function charts(words: Words): readonly Chart[] {
       ]
     },
     {
-      title: words.__('Chunks'),
-      format: value => `${formatQuantity(value)}/s`,
-      series: [{ column: 'chunks', label: words.__('chunks'), colour: 'accent' }]
+      title: words.__('Chunks per second'),
+      format: formatQuantity,
+      series: [
+        { column: 'chunksRead', label: words.__('read'), colour: 'accent' },
+        { column: 'chunksWritten', label: words.__('written'), colour: 'third' }
+      ]
     },
     {
       // Seconds of work in a second: how many went on at once.
-      title: words.__('At once'),
+      title: words.__('Concurrency'),
       format: formatQuantity,
       series: [
         { column: 'fetching', label: words.__('fetching'), colour: 'accent' },
@@ -123,9 +119,9 @@ class ChartView {
         ],
         series: [
           {},
-          ...this.#chart.series.map(({ colour }) => ({
+          ...this.#chart.series.map(({ colour }, at) => ({
             stroke: formatColour(theme[colour]),
-            fill: formatColour(theme[colour], 0.12),
+            fill: formatColour(theme[colour], at === 0 ? 0.15 : 0),
             width: 1.25,
             points: { show: false },
             // A value is the mean of the time before it.
@@ -169,8 +165,8 @@ export function totalsText({ totals }: Frame, words: Words): string {
   const ratio = formatRatio(totals.nbytes_decoded, totals.nbytes_fetched);
   const parts = [
     words._n(
-      '%1 chunk read',
-      '%1 chunks read',
+      '%2 chunk read',
+      '%2 chunks read',
       totals.chunks_read,
       formatCount(totals.chunks_read)
     ),
@@ -182,13 +178,13 @@ export function totalsText({ totals }: Frame, words: Words): string {
   ];
   if (totals.chunks_written > 0) {
     const written = formatCount(totals.chunks_written);
-    parts.push(words._n('%1 written', '%1 written', totals.chunks_written, written));
+    parts.push(words._n('%2 written', '%2 written', totals.chunks_written, written));
   }
   if (totals.retries > 0) {
-    parts.push(words._n('%1 retry', '%1 retries', totals.retries, formatCount(totals.retries)));
+    parts.push(words._n('%2 retry', '%2 retries', totals.retries, formatCount(totals.retries)));
   }
   if (totals.errors > 0) {
-    parts.push(words._n('%1 error', '%1 errors', totals.errors, formatCount(totals.errors)));
+    parts.push(words._n('%2 error', '%2 errors', totals.errors, formatCount(totals.errors)));
   }
   return parts.join(' · ');
 }
@@ -304,7 +300,7 @@ export class TelemetryView implements View {
 }
 
 function isStill(columns: Columns): boolean {
-  return [columns.chunks, columns.fetching, columns.decoding, columns.inFlight].every(column =>
+  return [columns.decoded, columns.stored, columns.inFlight].every(column =>
     column.every(value => value === 0)
   );
 }
