@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from zlab import errors, jax, polars, telemetry, widgets
     from zlab.array import Array, create_array, open_array
     from zlab.config import settings
-    from zlab.group import Group, create_group, open, open_group  # noqa: A004  as zarr names it
+    from zlab.group import (
+        Group,
+        consolidate_metadata,
+        create_group,
+        open,  # noqa: A004  as zarr names it
+        open_group,
+    )
 
 __all__ = [
     "Array",
     "Group",
+    "consolidate_metadata",
     "create_array",
     "create_group",
     "errors",
@@ -41,6 +48,7 @@ __all__ = [
 _HOMES = {
     "Array": "zlab.array",
     "Group": "zlab.group",
+    "consolidate_metadata": "zlab.group",
     "create_array": "zlab.array",
     "create_group": "zlab.group",
     "open": "zlab.group",

@@ -194,6 +194,10 @@ class MemoryBudgetError(ZlabError, MemoryError):
         super().__init__(what, hint=hint)
 
 
+class StaleMetadataWarning(UserWarning):
+    """Consolidated metadata no longer say what is in the store."""
+
+
 class MissingExtraError(ImportError):
     """An optional library is not installed; the message names the extra that brings it."""
 

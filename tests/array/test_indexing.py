@@ -42,7 +42,8 @@ def _orthogonal(data: np.ndarray[Any, Any], selection: tuple[Any, ...]) -> np.nd
         grids.append(np.atleast_1d(np.arange(length)[index if index != [] else slice(0, 0)]))
         if isinstance(index, int):
             dropped.append(axis)
-    return np.squeeze(data[np.ix_(*grids)], axis=tuple(dropped))
+    taken: np.ndarray[Any, Any] = data[np.ix_(*grids)]
+    return np.squeeze(taken, axis=tuple(dropped))
 
 
 @given(made=arrays(), data=st.data())

@@ -10,6 +10,7 @@ import numpy as np
 
 from zlab.array.attributes import Attributes
 from zlab.array.create import plan_array
+from zlab.array.html import array_rows, table
 from zlab.array.indexing import (
     BlockIndex,
     CoordinateIndex,
@@ -18,6 +19,7 @@ from zlab.array.indexing import (
     is_orthogonal,
     select_by_name,
 )
+from zlab.array.resize import appended, resized
 from zlab.engine import inventory
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import (
@@ -424,6 +426,49 @@ class Array:
             max_bytes=max_bytes,
         )
 
+    def resize(self, shape: Sequence[int] | int) -> None:
+        """Gives the array another shape, in place.
+
+        What lies outside a smaller shape is removed and does not come back when the array grows
+        again; what is new reads as fill. Other handles on the array keep the shape that they were
+        opened with.
+
+        Args:
+            shape: Elements along each axis.
+
+        Raises:
+            MetadataError: The number of axes differs, or a length is negative.
+            ReadOnlyError: The array was opened for reading.
+        """
+        lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+        self._layout = resized(self.writable_layout(), lengths)
+
+    def append(self, data: ArrayLike, axis: int = 0) -> tuple[int, ...]:
+        """Adds data at the end of an axis.
+
+        The data are stored before the shape changes, so that a reader sees the old array or the
+        new one.
+
+        Args:
+            data: Of the array's shape but along `axis`.
+            axis: Which axis grows.
+
+        Returns:
+            The new shape.
+
+        Raises:
+            MetadataError: The shapes do not fit, or there is no such axis.
+            ReadOnlyError: The array was opened for reading.
+
+        Example:
+            >>> import numpy as np, zlab
+            >>> array = zlab.create_array({}, data=np.zeros((2, 3)))
+            >>> array.append(np.ones((1, 3)))
+            (3, 3)
+        """
+        self._layout = appended(self.writable_layout(), data, axis)
+        return self.shape
+
     def __array__(
         self,
         dtype: np.dtype[Any] | None = None,
@@ -462,6 +507,9 @@ class Array:
             f"<zlab.Array {place} shape={self.shape} dtype={self.dtype} "
             f"chunks={self.chunks}{shards}>"
         )
+
+    def _repr_html_(self) -> str:
+        return table(f"zlab.Array {self.name}", array_rows(self))
 
     def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
         write_attributes(self.store, self.path, self.zarr_format, attributes)

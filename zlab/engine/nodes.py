@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zlab.errors import NodeExistsError, ReadOnlyError
+from zlab.errors import NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
 from zlab.metadata.node import find_documents, format_node, parse_node
@@ -69,7 +69,7 @@ def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool)
     """
     check_writable(store, path)
     documents = {name: format_json(document) for name, document in format_node(node).items()}
-    _create_parents(store, path, node.zarr_format)
+    create_parents(store, path, node.zarr_format)
     if overwrite:
         store.delete_prefix(path)
     elif read_documents(store, path) is not None:
@@ -84,7 +84,7 @@ def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool)
         store.put(join(path, name), documents[name])
 
 
-def _create_parents(store: Store, path: str, zarr_format: ZarrFormat) -> None:
+def create_parents(store: Store, path: str, zarr_format: ZarrFormat) -> None:
     """Makes the groups above a node that are not there yet, from the root down."""
     parts = path.split("/") if path else []
     for depth in range(len(parts)):
@@ -118,6 +118,21 @@ def write_attributes(
         store.put(join(path, v3.DOCUMENT), data)
     else:
         store.put(join(path, v2.ATTRIBUTES), format_json(dict(attributes)))
+
+
+def write_shape(store: Store, path: str, zarr_format: ZarrFormat, shape: tuple[int, ...]) -> None:
+    """Replaces an array's shape and leaves the rest of its document as it is.
+
+    Raises:
+        NodeNotFoundError: The array is no longer there.
+        ReadOnlyError: The store was opened for reading.
+    """
+    check_writable(store, path)
+    name = v3.DOCUMENT if zarr_format == 3 else v2.ARRAY  # noqa: PLR2004  writing the document back
+    document = read_document(store, path, name)
+    if document is None:
+        raise NodeNotFoundError("the array is no longer there", store=store.name, key=path)
+    store.put(join(path, name), format_json({**document, "shape": list(shape)}))
 
 
 def check_writable(store: Store, path: str) -> None:

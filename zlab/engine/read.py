@@ -77,6 +77,10 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
     if width == 0:
         return
     local = layout.store.local
+    if local and width == 1:
+        for run in runs:
+            _read_run(layout, run, box, None)
+        return
     slots = None if local else threading.BoundedSemaphore(settings.threads)
 
     # many requests wait for the store at once, but only as many threads decode as there are cores

@@ -131,11 +131,8 @@ def fetch_from_shard(
         for job in jobs:
             yield job, None
         return
-    base = np.asarray(layout.first_chunk(shard), np.intp)
-    inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1) - base
-    places: list[list[int]] = index[tuple(inside.T)].reshape(len(jobs), 2).tolist()
     present: list[tuple[int, int, ChunkJob]] = []
-    for job, (offset, nbytes) in zip(jobs, places, strict=True):
+    for job, (offset, nbytes) in zip(jobs, _places(layout, shard, index, jobs), strict=True):
         if offset == MISSING and nbytes == MISSING:
             yield job, None
         else:
@@ -143,6 +140,24 @@ def fetch_from_shard(
     present.sort(key=lambda place: place[0])
     for group in _coalesce(present):
         yield from _fetch_group(layout, shard, group)
+
+
+def _places(
+    layout: ArrayLayout,
+    shard: tuple[int, ...],
+    index: NDArray[np.uint64],
+    jobs: list[ChunkJob],
+) -> list[list[int]]:
+    """Offset and length of each job's chunk in the shard."""
+    first = layout.first_chunk(shard)
+    if len(jobs) == 1:
+        # the read of one inner chunk, which samplers do by the million
+        inner = tuple(c - f for c, f in zip(jobs[0].coords, first, strict=True))
+        return [index[inner].tolist()]
+    inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1)
+    inside -= np.asarray(first, np.intp)
+    places: list[list[int]] = index[tuple(inside.T)].tolist()
+    return places
 
 
 def _fetch_group(

@@ -33,6 +33,15 @@ class Consolidated:
         """The names of the nodes right below a path, sorted."""
         return self._children.get(path, [])
 
+    def below(self, path: str) -> dict[str, NodeDocuments]:
+        """The documents of all nodes below a path of the store, by path relative to it."""
+        prefix = f"{path}/" if path else ""
+        return {
+            where[len(prefix) :]: documents
+            for where, documents in self._nodes.items()
+            if where.startswith(prefix) and where not in (path, self.root)
+        }
+
     @cached_property
     def _children(self) -> dict[str, list[str]]:
         children: dict[str, set[str]] = {}

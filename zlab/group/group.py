@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from zlab.array import Array, Attributes, create_array
+from zlab.array.html import table
 from zlab.engine.nodes import (
     create_node,
     join,
@@ -13,8 +16,20 @@ from zlab.engine.nodes import (
     read_node,
     write_attributes,
 )
-from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError
+from zlab.errors import (
+    MetadataError,
+    NodeExistsError,
+    NodeNotFoundError,
+    StaleMetadataWarning,
+)
 from zlab.group.consolidated import Consolidated
+from zlab.group.hierarchy import (
+    consolidate,
+    delete_node,
+    move_node,
+    remove_consolidated,
+    stale_nodes,
+)
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2
 from zlab.metadata.node import parse_node
 from zlab.stores.open import store_from
@@ -272,9 +287,63 @@ class Group:
             )
         return node
 
-    def _forget_consolidated(self) -> None:
-        # what was read at once does not know the new member
+    def __delitem__(self, path: str) -> None:
+        """Removes a member with everything below it.
+
+        Raises:
+            NodeNotFoundError: There is none.
+            ReadOnlyError: The store was opened for reading.
+        """
+        self._forget_consolidated()
+        delete_node(self._store, join(self._path, path))
+
+    def move(self, source: str, target: str) -> None:
+        """Moves a member with everything below it to another path below this group.
+
+        Raises:
+            NodeNotFoundError: There is nothing at `source`.
+            NodeExistsError: There is something at `target`, or it lies below `source`.
+            ReadOnlyError: The store was opened for reading.
+        """
+        self._forget_consolidated()
+        move_node(self._store, join(self._path, source), join(self._path, target))
+
+    # -- consolidated metadata
+
+    def consolidate(self) -> None:
+        """Writes the documents of all nodes below into one, which is then read at once.
+
+        Raises:
+            MetadataError: A node below is of the other version.
+            ReadOnlyError: The store was opened for reading.
+        """
+        nodes = consolidate(self._store, self._path, self.zarr_format)
+        self._consolidated = Consolidated(self._path, nodes)
+
+    def remove_consolidated(self) -> None:
+        """Removes the consolidated metadata; where there are none, nothing happens."""
+        remove_consolidated(self._store, self._path, self.zarr_format)
         self._consolidated = None
+
+    def stale_nodes(self) -> list[str]:
+        """Paths below this group where its consolidated metadata and the store differ.
+
+        It reads the document of every node. A group that is not consolidated has none.
+        """
+        if self._consolidated is None:
+            return []
+        below = self._consolidated.below(self._path)
+        return stale_nodes(self._store, self._path, self.zarr_format, below)
+
+    def _forget_consolidated(self) -> None:
+        if self._consolidated is not None:
+            self._consolidated = None
+            warnings.warn(
+                f"the consolidated metadata of {self!r} no longer say what is there; "
+                "write them anew with `consolidate()`",
+                StaleMetadataWarning,
+                stacklevel=3,
+            )
 
     # -- handles
 
@@ -288,6 +357,16 @@ class Group:
 
     def __repr__(self) -> str:
         return f"<zlab.Group {join(self._store.name, self._path)} zarr_format={self.zarr_format}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("store", self._store.name),
+            ("path", f"/{self._path}"),
+            ("format", f"Zarr v{self.zarr_format}"),
+            ("attributes", ", ".join(self.attrs) or "none"),
+        ]
+        tree = escape(self.tree(level=2))
+        return f"{table(f'zlab.Group {self.name}', rows)}<pre>{tree}</pre>"
 
     def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
         write_attributes(self._store, self._path, self.zarr_format, attributes)
@@ -406,6 +485,31 @@ def open_group(
             hint="`zlab.open` opens either",
         )
     return node
+
+
+def consolidate_metadata(
+    store: StoreLike, *, path: str = "", storage_options: Mapping[str, Any] | None = None
+) -> Group:
+    """Writes the documents of all nodes below a group into one, which is then read at once.
+
+    Args:
+        store: A path, a URL, a store, or anything else that `zlab.open` takes.
+        path: The group's path in the store.
+        storage_options: For the file system behind a URL.
+
+    Returns:
+        The group, consolidated and open for writing.
+
+    Raises:
+        NodeNotFoundError: There is no group.
+        MetadataError: A node below is of the other version.
+        ReadOnlyError: The store is read-only.
+    """
+    group = open_group(
+        store, mode="r+", path=path, consolidated=False, storage_options=storage_options
+    )
+    group.consolidate()
+    return group
 
 
 def create_group(
