@@ -454,6 +454,26 @@ def test_what_may_not_be_read_is_neither_absent_nor_missing(tmp_path: Path) -> N
     assert queue.get() == [("StorePermissionError", errno.EACCES)] * 8
 
 
+def test_a_put_outlives_the_deletion_of_all_that_is_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path / "s")
+    store.put("a/c/0", b"old")
+    real = os.replace
+    deletions = [lambda: store.delete_prefix("a"), lambda: store.delete_prefix("")]
+
+    def replace(source: str, target: str) -> None:
+        if deletions:
+            deletions.pop()()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    store.put("a/c/0", b"new")
+    assert deletions == []
+    assert store.get("a/c/0") == b"new"
+    assert files_below(tmp_path) == ["s/a/c/0"]
+
+
 def test_a_put_beside_deletes_of_the_same_directory_does_not_fail(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     failures: list[BaseException] = []

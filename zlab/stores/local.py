@@ -43,7 +43,7 @@ DirEntries: TypeAlias = "list[os.DirEntry[str]]"
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
-# a put finds its directory gone only while another thread deletes the last object in it
+# a put finds its directory gone the first time, and else only while somebody deletes around it
 _PUT_ATTEMPTS = 20
 # Windows refuses to open, replace or delete a file for as long as another process, often a virus
 # scanner, has it open: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION
@@ -158,26 +158,21 @@ class LocalStore:
         check_writable(self, key)
         path = self._file(key)
         directory = path[: path.rindex("/")]
-        partial = ""
         try:
-            partial, file = self._create_partial(directory)
-            try:
-                _write_all(file, value)
-                if self.fsync:
-                    os.fsync(file)
-            finally:
-                os.close(file)
-            patiently(os.replace, partial, path)
-            if self.fsync:
-                _sync_directory(directory)
-        except BaseException as error:
-            if partial:
-                with suppress(OSError):
-                    os.unlink(partial)
-            if isinstance(error, OSError):
-                what = "the object cannot be written"
-                raise storage_error(error, what, self.name, key) from error
-            raise
+            for attempt in range(1, _PUT_ATTEMPTS + 1):
+                try:
+                    self._write(directory, path, value)
+                    break
+                except FileNotFoundError:
+                    if attempt == _PUT_ATTEMPTS:
+                        raise
+                    # both: somebody deletes between two of its steps. A file in the way is told by
+                    # the next attempt
+                    with suppress(FileNotFoundError, FileExistsError):
+                        os.makedirs(directory, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, "the object cannot be written", self.name, key) from error
+        self._found = True
 
     def delete(self, key: str) -> None:
         """Removes the object, and the directories that hold nothing else.
@@ -311,30 +306,36 @@ class LocalStore:
         if self._found and not os.path.isdir(self.name):
             raise StoreNotFoundError("the store's directory has vanished", store=self.name, key=key)
 
-    def _create_partial(self, directory: str) -> tuple[str, int]:
-        for attempt in itertools.count(1):
+    def _write(self, directory: str, path: str, value: Buffer) -> None:
+        while True:
             partial = partial_path(directory)
+            with suppress(FileExistsError):  # left by a killed process of the same number
+                file = patiently(os.open, partial, _WRITE, 0o666)
+                break
+        try:
             try:
-                return partial, patiently(os.open, partial, _WRITE, 0o666)
-            except FileNotFoundError:
-                if attempt == _PUT_ATTEMPTS:
-                    raise
-                with suppress(FileNotFoundError):
-                    os.makedirs(directory, exist_ok=True)
-                self._found = True
-            except FileExistsError:
-                if attempt == _PUT_ATTEMPTS:  # left by a killed process of the same number
-                    raise
-        raise AssertionError
+                _write_all(file, value)
+                if self.fsync:
+                    os.fsync(file)
+            finally:
+                os.close(file)
+            patiently(os.replace, partial, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(partial)
+            raise
+        if self.fsync:
+            _sync_directory(directory)
 
     def _clear(self, directory: str) -> None:
         with os.scandir(directory) as found:
             entries = list(found)
         for entry in entries:
-            if entry.is_dir():
-                _remove_tree(f"{directory}/{entry.name}")
-            else:
-                patiently(os.unlink, entry.path)
+            with suppress(FileNotFoundError):
+                if entry.is_dir():
+                    _remove_tree(f"{directory}/{entry.name}")
+                else:
+                    patiently(os.unlink, entry.path)
 
     def _prune(self, directory: str) -> None:
         with suppress(OSError):  # it is not empty, or somebody else was quicker
