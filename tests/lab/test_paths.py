@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zlab.errors import ReadOnlyError, StoreNotFoundError
+from zlab.errors import ReadOnlyError, StoreError, StoreNotFoundError
 from zlab.lab.paths import (
     ConfinedStore,
     DocumentTooLargeError,
@@ -207,6 +207,13 @@ def test_a_confined_store_reads(confined: ConfinedStore, root: Path) -> None:
     assert confined.version("a/zarr.json") == LocalStore(root / "inside.zarr").version(
         "a/zarr.json"
     )
+
+
+@pytest.mark.parametrize("key", ["../outside.zarr/zarr.json", "/etc/passwd", "a/../../x", "a\0"])
+def test_keys_do_not_lead_out(confined: ConfinedStore, key: str) -> None:
+    for ask in (confined.get, confined.nbytes, confined.list_dir):
+        with pytest.raises((StoreError, OutsideRootError)):
+            ask(key)
 
 
 def test_links_inside_a_store_do_not_lead_out(

@@ -249,6 +249,17 @@ async def test_parameters_that_make_no_sense(get_json: Any) -> None:
         assert body["reason"] in {"QueryError", "SelectionError"}
 
 
+async def test_the_root_may_be_a_store(get_json: Any, jp_root_dir: Path) -> None:
+    make(jp_root_dir, {"zarr_format": 3, "node_type": "group"})
+    _, body = await get_json("stores")
+    assert [(store["id"], store["name"]) for store in body["stores"]] == [("", "root_dir")]
+    status, page = await get_json("tree", store="")
+    assert status == 200
+    assert "climate.zarr" in [node["path"] for node in page["nodes"]]
+    status, details = await get_json("node", store="", path="climate.zarr/temperature")
+    assert (status, details["name"], details["array"]["shape"]) == (200, "temperature", [6, 10])
+
+
 # -- pages
 
 

@@ -32,7 +32,7 @@ class ZLabApp(ExtensionApp):
     ).tag(config=True)
     max_nodes = Int(1000, min=1, help="Nodes on one page of a tree.").tag(config=True)
     max_sorted = Int(
-        5000,
+        2000,
         min=0,
         help="Members of a group up to which groups are listed first; of larger groups, a page "
         "is read, and the order is by name.",
