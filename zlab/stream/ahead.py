@@ -80,6 +80,7 @@ class ReadAhead(Generic[T]):
         self._taken = 0
         self._handed_on = 0
         self._exhausted = False
+        self._closed = False
 
     def __iter__(self) -> Iterator[tuple[int, T]]:
         """The loaded values with their bytes.
@@ -126,13 +127,18 @@ class ReadAhead(Generic[T]):
             return loaded
         return None
 
+    @property
+    def _ended(self) -> bool:
+        # others may share the halt, so that it is not set by one that ends
+        return self._closed or self._halt.is_set()
+
     def _start_worker(self) -> None:
         """Starts a worker if there is room for a unit; it starts the next one in its turn."""
         with self._lock:
             waiting = self._waiting
             if (
                 self._exhausted
-                or self._halt.is_set()
+                or self._ended
                 or self._workers == self._width
                 or self._taken - self._handed_on >= self._depth
                 or (waiting is not None and not self._account.fits(waiting.nbytes))
@@ -152,7 +158,7 @@ class ReadAhead(Generic[T]):
             except BaseException as failure:  # noqa: BLE001  raised again by the consumer
                 error = failure
             with self._lock:
-                if self._halt.is_set():
+                if self._ended:
                     self._account.release(unit.nbytes)
                 else:
                     self._arrived.put(_Loaded(number, unit.nbytes, value, error))
@@ -161,7 +167,7 @@ class ReadAhead(Generic[T]):
 
     def _take(self) -> tuple[int, Unit[T]] | None:
         with self._lock:
-            room = self._taken - self._handed_on < self._depth and not self._halt.is_set()
+            room = self._taken - self._handed_on < self._depth and not self._ended
             unit = self._peek() if room else None
             if unit is None or not self._account.admit(unit.nbytes):
                 self._workers -= 1
@@ -186,7 +192,7 @@ class ReadAhead(Generic[T]):
     def _close(self) -> None:
         """Lets go of what was not handed on; what is being loaded is dropped when it is there."""
         with self._lock:
-            self._halt.set()
+            self._closed = True
         left = list(self._early.values())
         self._early.clear()
         while True:

@@ -1,0 +1,374 @@
+"""Arrays in a store as Polars frames: one a chunk, with the coordinates as columns.
+
+Example:
+    >>> import numpy as np, zlab
+    >>> array = zlab.create_array(
+    ...     "memory://",
+    ...     data=np.arange(6, dtype="float32").reshape(2, 3),
+    ...     chunks=(1, 3),
+    ...     dimension_names=("row", "column"),
+    ... )
+    >>> for frame in zlab.polars.frames({"value": array}):
+    ...     print(frame.rows())
+    [(0, 0, 0.0), (0, 1, 1.0), (0, 2, 2.0)]
+    [(1, 0, 3.0), (1, 1, 4.0), (1, 2, 5.0)]
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import numpy as np
+
+from zlab.array import Array
+from zlab.config import settings
+from zlab.errors import DataTypeError, MemoryBudgetError, MissingExtraError
+from zlab.group import Group
+from zlab.stream.chunks import at_least_one, stream_chunks
+from zlab.stream.stream import Stream
+
+try:
+    import polars as pl
+except ImportError as error:
+    raise MissingExtraError("polars", "polars", "zlab.polars") from error
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from types import EllipsisType
+
+    from numpy.typing import NDArray
+
+    from zlab.engine.layout import ArrayLayout
+    from zlab.stream.chunks import Chunk, ChunkStream
+    from zlab.stream.stream import Tally
+
+__all__ = ["Frames", "frames"]
+
+# NumPy's units of time that Polars has, and those that it can hold exactly in a finer one
+_UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "ms", "m": "ms", "h": "ms"}
+_DATES = ("D", "W", "M", "Y")
+
+
+def _target_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+    """The NumPy dtype that Polars takes for values of a dtype; often the same.
+
+    Raises:
+        DataTypeError: Polars has nothing that holds the values exactly.
+    """
+    hint = "Leave it out with columns="
+    if dtype.kind in "mM":
+        unit, scale = np.datetime_data(dtype)
+        exact = "D" if dtype.kind == "M" and unit in _DATES else _UNITS.get(unit)
+        if dtype.kind == "m" and unit in ("D", "W"):
+            exact = "ms"
+        if exact is not None:
+            return np.dtype(f"{dtype.kind}8[{exact}]")
+        hint = f"Polars counts time in ns, us, ms or days, not in {scale} {unit}. {hint}"
+    elif dtype.kind in "biufUSTO":
+        return dtype
+    elif dtype.kind == "c":
+        hint = f"Polars has no complex numbers. {hint}"
+    elif dtype.fields is not None:
+        hint = f"Polars frames are made of plain columns. {hint}"
+    raise DataTypeError(f"{what} is {dtype}, for which there is no Polars column", hint=hint)
+
+
+def _column(name: str, values: NDArray[Any]) -> pl.Series:
+    """A column of one-dimensional values; numbers that lie one behind another are not copied."""
+    if values.dtype.kind in "mM":
+        target = _target_dtype(values.dtype, f"column {name!r}")
+        if target != values.dtype:
+            exact = values.astype(target)
+            back = exact.astype(values.dtype)
+            if not ((back == values) | np.isnat(values)).all():
+                raise DataTypeError(
+                    f"column {name!r} holds times that {target} cannot hold",
+                    hint="Leave it out with columns=",
+                )
+            values = exact
+    elif values.dtype.kind in "SO":
+        return pl.Series(name, values.tolist(), dtype=pl.Binary)
+    elif values.dtype.kind in "UT":
+        return pl.Series(name, values.tolist(), dtype=pl.String)
+    return pl.Series(name, values)
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Frames(Stream[pl.DataFrame]):
+    """A `polars.DataFrame` a chunk, as a stream; see `frames`.
+
+    Attributes:
+        streams: The chunks of the array behind each column of values.
+        coords: For each dimension its name, and its coordinates: an array, or `None` for
+            positions.
+        columns: The columns in their order.
+    """
+
+    kind: ClassVar[str] = "frames"
+
+    streams: Mapping[str, ChunkStream]
+    coords: tuple[tuple[str, Array | NDArray[Any] | None], ...]
+    columns: tuple[str, ...]
+
+    @property
+    def max_nchunks(self) -> int:
+        """Chunks that an iteration visits at most."""
+        return sum(stream.max_nchunks for stream in self.streams.values())
+
+    @cached_property
+    def _first(self) -> ChunkStream:
+        return next(iter(self.streams.values()))
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """Names and types of the columns; nothing is read for it."""
+        dtypes = {name: stream.layout.dtype for name, stream in self.streams.items()}
+        for name, values in self.coords:
+            dtypes[name] = np.dtype(np.int64) if values is None else values.dtype
+        return pl.Schema(
+            {name: _column(name, np.empty(0, dtypes[name])).dtype for name in self.columns}
+        )
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
+        return f"<Frames [{columns}], at most {self._first.max_nchunks}, one a chunk>"
+
+    def items(self, halt: threading.Event, tally: Tally) -> Generator[pl.DataFrame]:
+        """One iteration."""
+        coords = self._read_coords()
+        with ExitStack() as stack:
+            chunks = {
+                name: stack.enter_context(closing(stream.items(halt, tally)))
+                for name, stream in self.streams.items()
+            }
+            for region, values in self._aligned(chunks):
+                columns = {
+                    name: _column(name, _spread(axis, region, *coords[name]))
+                    for axis, (name, _) in enumerate(self.coords)
+                    if name in coords
+                }
+                columns |= {name: _column(name, data) for name, data in values.items()}
+                yield pl.DataFrame([columns[name] for name in self.columns])
+
+    def _read_coords(self) -> dict[str, tuple[NDArray[Any] | None, int]]:
+        """For each coordinate that is a column its values, and at which position they begin."""
+        coords: dict[str, tuple[NDArray[Any] | None, int]] = {}
+        for (name, values), along in zip(self.coords, self._first.region, strict=True):
+            if name in self.columns:
+                coords[name] = None if values is None else values[along], along.start
+        return coords
+
+    def _aligned(
+        self, streams: Mapping[str, Generator[Chunk]]
+    ) -> Iterator[tuple[tuple[slice, ...], dict[str, NDArray[Any]]]]:
+        """Regions, and the flat values of every array there: fill where one lacks the chunk."""
+        heads: dict[str, Chunk] = {}
+        behind = list(streams)
+        while True:
+            for name in behind:
+                chunk = next(streams[name], None)
+                if chunk is not None:
+                    heads[name] = chunk
+            if not heads:
+                return
+            # all streams have one order, so the chunk that is due is the first of those at hand
+            due = min(heads.values(), key=lambda chunk: chunk.coords)
+            behind = [name for name, chunk in heads.items() if chunk.coords == due.coords]
+            values = {}
+            for name, stream in self.streams.items():
+                if name in behind:
+                    values[name] = heads.pop(name).data.reshape(-1)
+                else:
+                    values[name] = np.full(due.data.size, stream.layout.fill, stream.layout.dtype)
+            yield due.region, values
+
+
+def _spread(
+    axis: int, region: tuple[slice, ...], values: NDArray[Any] | None, start: int
+) -> NDArray[Any]:
+    """The coordinates of one dimension for every element of a region, in C order."""
+    along = region[axis]
+    if values is None:
+        values = np.arange(along.start, along.stop)
+    else:
+        values = values[along.start - start : along.stop - start]
+    shape = tuple([part.stop - part.start for part in region])
+    behind = (1,) * (len(shape) - axis - 1)
+    return np.broadcast_to(values.reshape(-1, *behind), shape).reshape(-1)
+
+
+def frames(
+    arrays: Array | Mapping[str, Array] | Group,
+    *,
+    coords: Mapping[str, Array | NDArray[Any]] | None = None,
+    columns: Sequence[str] | None = None,
+    region: slice | tuple[slice | EllipsisType, ...] | None = None,
+    include_missing: bool = False,
+    concurrency: int | None = None,
+    max_bytes: int | None = None,
+) -> Frames:
+    """One `polars.DataFrame` a chunk: a row for each element, a column for each array.
+
+    The columns of the dimensions come first, named by the array's dimension names, or `dim_0`,
+    `dim_1` and so on. Numbers go into their column without a copy.
+
+    Args:
+        arrays: An array; arrays by column name; or a group of arrays, in which an array with one
+            axis that is named like a dimension holds that dimension's coordinates. All must have
+            one shape and be cut into the same chunks.
+        coords: Coordinates by dimension name, each with one axis; without them, and without a
+            group that has them, a dimension's column holds positions.
+        columns: The columns that are wanted, in this order. Others are not read.
+        region: What to read, as for `Array.stream_chunks`.
+        include_missing: Make frames of chunks that are not stored too, full of the fill value.
+            A chunk that only some of the arrays have is there in any case.
+        concurrency: Chunks that are read at once.
+        max_bytes: Decoded bytes that are held ahead; `zlab.settings.memory_budget` by default.
+
+    Returns:
+        A stream, to be iterated with `for` or `async for` any number of times. Its `schema` is
+        known without reading.
+
+    Raises:
+        ValueError: The arrays do not fit each other or their coordinates, a column does not
+            exist, or two would have one name.
+        DataTypeError: Polars has no type that holds an array's values exactly.
+        MemoryBudgetError: The coordinates are larger than the budget.
+        SelectionError: The region is not inside the arrays.
+        ChunkReadError: Raised by the iteration.
+
+    Example:
+        >>> import polars as pl, zlab
+        >>> group = zlab.open_group("demo/climate.zarr")  # doctest: +SKIP
+        >>> warm = [
+        ...     f.filter(pl.col("t") > 300) for f in zlab.polars.frames(group)
+        ... ]  # doctest: +SKIP
+    """
+    values, coordinates = _parse_arrays(arrays, columns)
+    layouts = {name: array.layout for name, array in values.items()}
+    names = _check_aligned(layouts)
+    for name in coords or {}:
+        if name not in names:
+            msg = f"there is no dimension {name!r}; the dimensions are {', '.join(names)}"
+            raise ValueError(msg)
+    coordinates |= dict(coords or {})
+    axes = tuple(
+        (name, _check_coordinate(name, coordinates.get(name), n))
+        for name, n in zip(names, next(iter(layouts.values())).metadata.shape, strict=True)
+    )
+    twice = sorted(set(names) & set(layouts)) + [n for n in names if names.count(n) > 1]
+    if twice:
+        msg = f"two columns would be called {twice[0]!r}; pass the arrays by other names"
+        raise ValueError(msg)
+    wanted = tuple(columns) if columns is not None else (*names, *layouts)
+    unknown = [name for name in wanted if name not in names and name not in layouts]
+    if unknown:
+        msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
+        raise ValueError(msg)
+    for name, layout in layouts.items():
+        _target_dtype(layout.dtype, f"array {name!r}")
+    for name, coordinate in axes:
+        if coordinate is not None and name in wanted:
+            _target_dtype(coordinate.dtype, f"coordinate {name!r}")
+    budget = at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes")
+    needed = sum(values.nbytes for name, values in axes if name in wanted and values is not None)
+    if needed > budget:
+        raise MemoryBudgetError(
+            f"the coordinates need {needed} bytes, more than the {budget} that may be held",
+            needed=needed,
+            budget=budget,
+            hint="Leave them out with columns=, or pass a larger max_bytes",
+        )
+    streams = {
+        name: stream_chunks(
+            layout,
+            region=region,
+            concurrency=concurrency,
+            # the order in which streams of several arrays can be put together
+            ordered=True if len(layouts) > 1 else None,
+            include_missing=include_missing,
+            max_bytes=max(1, budget // len(layouts)),
+        )
+        for name, layout in layouts.items()
+    }
+    return Frames(next(iter(layouts.values())), streams, axes, wanted)
+
+
+def _parse_arrays(
+    arrays: Array | Mapping[str, Array] | Group, columns: Sequence[str] | None
+) -> tuple[dict[str, Array], dict[str, Array | NDArray[Any]]]:
+    """The arrays that are read by column name, and coordinates by dimension name."""
+    if isinstance(arrays, Array):
+        return {arrays.name or "value": arrays}, {}
+    members = dict(arrays.arrays()) if isinstance(arrays, Group) else dict(arrays)
+    coordinates: dict[str, Array | NDArray[Any]] = {}
+    if isinstance(arrays, Group):
+        dimensions = {name for array in members.values() for name in array.dimension_names or ()}
+        for name in list(members):
+            if name in dimensions and members[name].ndim == 1:
+                coordinates[name] = members.pop(name)
+    if columns is None:
+        chosen = members
+    else:
+        chosen = {name: array for name, array in members.items() if name in columns}
+    if not chosen:
+        msg = f"no column of values; there are {', '.join(members) or 'no arrays'}"
+        raise ValueError(msg)
+    return chosen, coordinates
+
+
+def _check_aligned(layouts: Mapping[str, ArrayLayout]) -> tuple[str, ...]:
+    """The dimensions' names, if all arrays have one shape and one grid of chunks."""
+    (first, layout), *others = layouts.items()
+    names = _dimensions(layout)
+    for name, other in others:
+        if other.metadata.shape != layout.metadata.shape:
+            what = f"shapes {layout.metadata.shape} and {other.metadata.shape}"
+        elif not _same_chunks(layout, other):
+            what = f"chunks of different shapes, {_chunks(layout)} and {_chunks(other)}"
+        elif _dimensions(other) != names and other.metadata.dimension_names is not None:
+            what = f"dimensions {names} and {_dimensions(other)}"
+        else:
+            continue
+        msg = (
+            f"arrays {first!r} and {name!r} do not fit together: they have {what}. "
+            "Choose those that do with columns="
+        )
+        raise ValueError(msg)
+    return names
+
+
+def _dimensions(layout: ArrayLayout) -> tuple[str, ...]:
+    names = layout.metadata.dimension_names or (None,) * len(layout.metadata.shape)
+    return tuple(name or f"dim_{axis}" for axis, name in enumerate(names))
+
+
+def _chunks(layout: ArrayLayout) -> tuple[int, ...]:
+    return layout.chunks.stored_shape((0,) * len(layout.metadata.shape))
+
+
+def _same_chunks(one: ArrayLayout, other: ArrayLayout) -> bool:
+    if one.chunks.chunk_shape is not None or other.chunks.chunk_shape is not None:
+        return one.chunks.chunk_shape == other.chunks.chunk_shape
+    return one.chunks.shape == other.chunks.shape and all(
+        a.start(c) == b.start(c)
+        for a, b in zip(one.chunks.axes, other.chunks.axes, strict=True)
+        for c in range(a.nchunks)
+    )
+
+
+def _check_coordinate(
+    name: str, values: Array | NDArray[Any] | None, n: int
+) -> Array | NDArray[Any] | None:
+    if values is None:
+        return None
+    coordinate = values if isinstance(values, Array) else np.asarray(values)
+    if coordinate.shape != (n,):
+        msg = f"the coordinates of {name!r} have shape {coordinate.shape}, not {(n,)}"
+        raise ValueError(msg)
+    return coordinate
