@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote, unquote
 
@@ -160,8 +161,7 @@ class FsspecStore:
         check_writable(self, key)
         fs, path = self._at(check_key(key, self.name))
         try:
-            if fs.isfile(path):
-                fs.rm_file(path)
+            fs.rm_file(path)
         except Exception as error:
             if not self._is_absent(error, key):
                 raise self._failure(error, "the object cannot be deleted", key) from error
@@ -198,9 +198,12 @@ class FsspecStore:
         """
         fs, path = self._at(check_prefix(prefix, self.name))
         below = f"{prefix}/" if prefix else ""
-        for key, info in self._listed(lambda: fs.find(path, detail=True).values(), prefix):
-            if info["type"] != "directory" and key.startswith(below):
-                yield from self._entries(key, info)
+        found = self._listed(lambda: fs.find(path, detail=True).values(), prefix)
+        return chain.from_iterable(
+            self._entries(key, info)
+            for key, info in found
+            if info["type"] != "directory" and key.startswith(below)
+        )
 
     def list_dir(self, prefix: str = "") -> Listing:
         """One level below a prefix; empty where there is nothing.

@@ -127,16 +127,15 @@ class LocalStore:
             self._check_root(key)
             return None
         except OSError as error:
+            if os.path.isdir(path):  # Windows does not open one
+                return None
             raise storage_error(error, "the file cannot be opened", self.name, key) from error
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 self._check_directory(status, key)
                 return None
-            if byte_range is None:
-                start, stop = 0, status.st_size
-            else:
-                start, stop = span(byte_range, status.st_size, self.name, key)
+            start, stop = span(byte_range, status.st_size, self.name, key)
             data = _read_at(file, start, stop - start)
         except StoreError:
             raise
@@ -219,20 +218,8 @@ class LocalStore:
         Raises:
             StoreError: A directory cannot be read.
         """
-        pending = [prefix]
-        self._directory(prefix)
-        while pending:
-            below = pending.pop()
-            files, directories = self._scan(below)
-            for entry in files:
-                nbytes = _nbytes(entry)
-                if nbytes is not None:
-                    yield Entry(_join(below, entry.name), nbytes)
-            pending.extend(
-                _join(below, entry.name)
-                for entry in directories
-                if not (entry.is_symlink() and _leads_up(entry.path))
-            )
+        check_prefix(prefix, self.name)
+        return self._walk(prefix)
 
     def list_dir(self, prefix: str = "") -> Listing:
         """One level below a prefix; empty where there is no such directory.
@@ -240,7 +227,6 @@ class LocalStore:
         Raises:
             StoreError: The directory cannot be read.
         """
-        self._directory(prefix)
         files, directories = self._scan(prefix)
         sizes = [(entry.name, _nbytes(entry)) for entry in files]
         return Listing(
@@ -342,6 +328,21 @@ class LocalStore:
             while len(directory) > len(self._root):
                 os.rmdir(directory)
                 directory = directory[: directory.rindex("/")]
+
+    def _walk(self, prefix: str) -> Iterator[Entry]:
+        pending = [prefix]
+        while pending:
+            below = pending.pop()
+            files, directories = self._scan(below)
+            for entry in files:
+                nbytes = _nbytes(entry)
+                if nbytes is not None:
+                    yield Entry(_join(below, entry.name), nbytes)
+            pending.extend(
+                _join(below, entry.name)
+                for entry in directories
+                if not (entry.is_symlink() and _leads_up(entry.path))
+            )
 
     def _scan(self, prefix: str) -> tuple[DirEntries, DirEntries]:
         files: DirEntries = []
