@@ -64,6 +64,10 @@ FEATURES = {
         "pip install 'zlab[cloud]'",
         modules=("adlfs", "aiohttp", "gcsfs", "obstore", "s3fs"),
     ),
+    "codecs": Feature(
+        "pip install 'zlab[codecs]'",
+        modules=("cramjam", "msgpack", "pcodec", "zfpy"),
+    ),
     "dask": Feature("pip install 'zlab[dask]'", modules=("dask",)),
     "demo": Feature("pip install 'zlab[demo]'", modules=("optax", "PIL", "sklearn", "statsmodels")),
     "jax": Feature("pip install 'zlab[jax]'", modules=("jax",)),
@@ -71,6 +75,7 @@ FEATURES = {
         "pip install 'zlab[lab]'",
         modules=("anywidget", "comm", "ipykernel", "jupyter_server", "jupyterlab"),
     ),
+    "lock": Feature("pip install 'zlab[lock]'", modules=("filelock",)),
     "node": Feature("apt-get install nodejs npm", commands=("npm",)),
     "polars": Feature("pip install 'zlab[polars]'", modules=("polars",)),
     "tensorstore": Feature("pip install 'zlab[dev]'", modules=("tensorstore",)),
