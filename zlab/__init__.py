@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from zlab import errors, jax, polars, telemetry, widgets
     from zlab.array import Array, create_array, open_array
     from zlab.config import settings
+    from zlab.engine.cache import Cache
+    from zlab.engine.locks import FileLocks
     from zlab.group import (
         Group,
         consolidate_metadata,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "Cache",
+    "FileLocks",
     "Group",
     "consolidate_metadata",
     "create_array",
@@ -47,6 +51,8 @@ __all__ = [
 
 _HOMES = {
     "Array": "zlab.array",
+    "Cache": "zlab.engine.cache",
+    "FileLocks": "zlab.engine.locks",
     "Group": "zlab.group",
     "consolidate_metadata": "zlab.group",
     "create_array": "zlab.array",

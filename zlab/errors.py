@@ -13,6 +13,7 @@ ZlabError
 │   ├── UnknownDataTypeError
 │   └── UnknownExtensionError             chunk grid, key encoding, storage transformer
 ├── SelectionError (IndexError)           what was typed in the brackets does not fit
+├── AlignmentError (ValueError)           a write that cuts chunks where that is not allowed
 ├── ChunkError                            one chunk, named by its coordinates
 │   ├── ChunkReadError
 │   │   └── ChunkSizeError (ValueError)   decoded bytes are not what the shape needs
@@ -78,7 +79,10 @@ class ZlabError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # the keyword-only fields travel as state, so that a worker process can hand errors back
-        return _rebuild, (type(self),), self.__dict__
+        state = dict(self.__dict__)
+        if isinstance(self, OSError):
+            state["errno"] = self.errno
+        return _rebuild, (type(self),), state
 
 
 def _rebuild(kind: type[ZlabError]) -> ZlabError:
@@ -111,6 +115,10 @@ class UnknownExtensionError(MetadataError):
 
 class SelectionError(ZlabError, IndexError):
     """A selection or region does not fit the array."""
+
+
+class AlignmentError(ZlabError, ValueError):
+    """A write cuts chunks or shards, and only whole ones were to be written."""
 
 
 class ChunkError(ZlabError):

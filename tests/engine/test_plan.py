@@ -33,6 +33,7 @@ def test_pieces_of_an_axis(data: st.DataObject, length: int, chunk: int) -> None
     taken: list[int] = []
     for piece in split_axis(axis, span):
         first = axis.start(piece.chunk)
+        assert isinstance(piece.source, slice)
         elements = [first + i for i in range(piece.source.start, piece.source.stop, span.step)]
         inside = min(first + chunk, length) - first
         assert piece.whole == (len(elements) == chunk)

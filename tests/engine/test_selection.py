@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 
 def _apply(region: Region, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    box = array[
-        tuple(
-            slice(span.start, span.start + span.count * span.step, span.step)
-            for span in region.spans
-        )
-    ]
+    parts = []
+    for span in region.spans:
+        assert isinstance(span, Span)
+        parts.append(slice(span.start, span.start + span.count * span.step, span.step))
+    box: np.ndarray[Any, Any] = array[tuple(parts)]
     return region.forward(box).reshape(region.shape)
 
 

@@ -21,6 +21,7 @@ from zlab.array.indexing import (
 )
 from zlab.array.resize import appended, resized
 from zlab.engine import inventory
+from zlab.engine.access import Access
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import (
     check_writable,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from zlab.array.create import CodecLike, CodecsLike
+    from zlab.engine.access import Missing
+    from zlab.engine.cache import Cache
+    from zlab.engine.locks import Locks
     from zlab.engine.selection import BasicSelection, Selection
     from zlab.metadata import ZarrFormat
     from zlab.stores.base import Store
@@ -64,6 +68,7 @@ class Array:
         store: Where the array is.
         path: Its path in the store, `""` for the root.
         metadata: Its model.
+        access: The options that it was opened with.
 
     Example:
         >>> import numpy as np, zlab
@@ -73,8 +78,10 @@ class Array:
         array([7, 0, 7, 0, 7, 0], dtype=int32)
     """
 
-    def __init__(self, store: Store, path: str, metadata: ArrayMetadata) -> None:
-        self._layout = ArrayLayout(store, path, metadata)
+    def __init__(
+        self, store: Store, path: str, metadata: ArrayMetadata, access: Access | None = None
+    ) -> None:
+        self._layout = ArrayLayout(store, path, metadata, access)
         self._attrs: Attributes | None = None
 
     # -- what it is
@@ -498,7 +505,7 @@ class Array:
         return hash((self.store.name, self.path))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Array, (self.store, self.path, self.metadata)
+        return Array, (self.store, self.path, self.metadata, self.layout.access)
 
     def __repr__(self) -> str:
         shards = f", shards={self.shards}" if self.shards else ""
@@ -618,6 +625,10 @@ def open_array(
     path: str = "",
     mode: Mode = "r",
     zarr_format: ZarrFormat | None = None,
+    cache: Cache | int | None = None,
+    missing: Missing = "fill",
+    locks: Locks | None = None,
+    aligned: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Array:
     """Opens an array that exists.
@@ -627,6 +638,10 @@ def open_array(
         path: Where in the store, `""` for its root.
         mode: `"r"` to read, `"r+"` or `"a"` to write too.
         zarr_format: Look for this version only.
+        cache: Where decoded chunks are kept, or the bytes that a cache of its own may hold.
+        missing: What an absent chunk is: the fill value, or (`"raise"`) an error.
+        locks: What keeps writers of one object apart; threads of this process by default.
+        aligned: Refuse writes that do not cover whole chunks or shards.
         storage_options: For the file system behind a URL.
 
     Raises:
@@ -651,4 +666,5 @@ def open_array(
             key=where,
             hint="`zlab.open` opens either; `zlab tree` shows what is there",
         )
-    return Array(place, where, metadata)
+    access = Access.of(cache=cache, missing=missing, locks=locks, aligned=aligned)
+    return Array(place, where, metadata, access)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zlab.engine.cache import forget
 from zlab.engine.inventory import stored_objects
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import write_shape
@@ -38,11 +39,16 @@ def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
     if len(shape) != len(layout.metadata.shape) or any(n < 0 for n in shape):
         msg = f"cannot resize from {layout.metadata.shape} to {shape}"
         raise MetadataError(msg, store=layout.store.name, key=layout.path)
-    grown = ArrayLayout(layout.store, layout.path, replace(layout.metadata, shape=shape))
+    grown = _with_shape(layout, shape)
     if any(new < old for new, old in zip(shape, layout.metadata.shape, strict=True)):
         _clear_outside(layout, shape)
     write_shape(layout.store, layout.path, layout.metadata.zarr_format, shape)
     return grown
+
+
+def _with_shape(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
+    metadata = replace(layout.metadata, shape=shape)
+    return ArrayLayout(layout.store, layout.path, metadata, layout.access)
 
 
 def _clear_outside(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
@@ -51,6 +57,7 @@ def _clear_outside(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
         region = layout.objects.region(coords)
         if any(part.start >= n for part, n in zip(region, shape, strict=True)):
             layout.store.delete(layout.key(coords))
+            forget(layout.store, layout.key(coords))
             continue
         for axis, (part, n) in enumerate(zip(region, shape, strict=True)):
             if part.stop <= n:
@@ -87,7 +94,7 @@ def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> ArrayLayout:
         msg = f"cannot append data of shape {values.shape} to axis {axis} of shape {shape}"
         raise MetadataError(msg, store=layout.store.name, key=layout.path)
     longer = tuple(n + values.shape[axis] if d == axis else n for d, n in enumerate(shape))
-    grown = ArrayLayout(layout.store, layout.path, replace(layout.metadata, shape=longer))
+    grown = _with_shape(layout, longer)
     spans = [Span(0, 1, n) for n in values.shape]
     spans[axis] = Span(shape[axis], 1, values.shape[axis])
     write_region(grown, Region(tuple(spans)), values, write_empty_chunks=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zlab.codecs.base import ChunkSpec
 from zlab.codecs.pipeline import Pipeline
+from zlab.engine.access import Access
 from zlab.errors import MetadataError
 from zlab.grid import ChunkKeys, Grid
 from zlab.metadata.fill import default_fill
@@ -30,6 +31,7 @@ class ArrayLayout:
         objects: The grid of stored objects: shards, or chunks where there are no shards.
         chunks: The grid of chunks; of a sharded array, of inner chunks.
         sharding: The codec of the shards, or `None`.
+        access: The options of the handle.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class ArrayLayout:
         "_pipeline",
         "_pipelines",
         "_prefix",
+        "access",
         "chunks",
         "dtype",
         "fill",
@@ -47,7 +50,9 @@ class ArrayLayout:
         "store",
     )
 
-    def __init__(self, store: Store, path: str, metadata: ArrayMetadata) -> None:
+    def __init__(
+        self, store: Store, path: str, metadata: ArrayMetadata, access: Access | None = None
+    ) -> None:
         """Resolves the codecs and the grid.
 
         Raises:
@@ -56,6 +61,7 @@ class ArrayLayout:
         self.store = store
         self.path = path
         self.metadata = metadata
+        self.access = access or Access()
         self.dtype: np.dtype[Any] = metadata.data_type.dtype
         self.fill = (
             default_fill(metadata.data_type) if metadata.fill_value is None else metadata.fill_value

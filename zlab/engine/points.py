@@ -12,7 +12,7 @@ from zlab.engine.plan import ChunkJob, Run
 from zlab.engine.read import read_runs
 from zlab.engine.selection import check_indices
 from zlab.engine.write import write_runs
-from zlab.errors import SelectionError
+from zlab.errors import AlignmentError, SelectionError
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
@@ -162,6 +162,13 @@ def write_points(
         ChunkWriteError: A chunk could not be encoded or stored. Others may have been written.
         ValueError: The value cannot be broadcast or cast.
     """
+    if layout.access.aligned:
+        raise AlignmentError(
+            "a write of single elements, and aligned=True was asked for",
+            store=layout.store.name,
+            key=layout.path,
+            hint="Write whole chunks or shards",
+        )
     flat = [p.reshape(-1) for p in points]
     values = np.broadcast_to(np.asarray(value), points[0].shape).astype(layout.dtype).reshape(-1)
     if not values.size:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zlab.config import settings
-from zlab.engine.plan import plan_runs, plan_shard_runs
+from zlab.engine.plan import Run, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.workers import Team
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from zlab.codecs.pipeline import Pipeline
+    from zlab.engine.cache import Cache
     from zlab.engine.layout import ArrayLayout
-    from zlab.engine.plan import ChunkJob, Run
+    from zlab.engine.plan import ChunkJob
     from zlab.engine.selection import Region
     from zlab.memory import Buffer
+    from zlab.stores.base import Store
 
 
 def read_region(
@@ -159,14 +160,21 @@ def _read_run(
     before = perf_counter()
     job = run.jobs[0]
     try:
+        if layout.access.cache is not None:
+            run = place_cached(layout, layout.access.cache, run, box)
+            if not run.jobs:
+                return
+        cached_as = _cached_as(layout, run)
         for job, data in fetch_run(layout, run):
             fetched = perf_counter()
             view = job.part_of(box)
             if data is None:
+                if layout.access.missing == "raise":
+                    raise absent(layout, job.coords)
                 view[...] = fill
             else:
                 with turn:
-                    decode_part(layout.chunk_pipeline(job.coords), data, job, view)
+                    decode_part(layout, data, job, view, cached_as.get(job.coords))
             done = perf_counter()
             if recorder is not None:
                 recorder.add(
@@ -189,6 +197,61 @@ def _read_run(
             recorder.stop()
 
 
+def absent(layout: ArrayLayout, coords: tuple[int, ...]) -> ChunkReadError:
+    """The error for a chunk that is not stored, where such chunks are not to be filled in."""
+    shard = coords if layout.sharding is None else layout.shard_of(coords)
+    return ChunkReadError(
+        "the chunk is not stored, and missing='raise' was asked for",
+        coords=coords,
+        store=layout.store.name,
+        key=layout.key(shard),
+        hint="Open with missing='fill' to read the fill value instead",
+    )
+
+
+class _CachedAs(NamedTuple):
+    """Where in a cache a chunk goes that is about to be fetched, and as which version."""
+
+    cache: Cache
+    key: str
+    part: tuple[int, ...] | None
+    version: object
+
+    def put(self, store: Store, chunk: NDArray[Any]) -> None:
+        self.cache.put(store, self.key, chunk, self.version, self.part)
+
+
+def _cache_key(layout: ArrayLayout, coords: tuple[int, ...]) -> tuple[str, tuple[int, ...] | None]:
+    if layout.sharding is None:
+        return layout.key(coords), None
+    return layout.key(layout.shard_of(coords)), coords
+
+
+def place_cached(layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any]) -> Run:
+    """Places the chunks that are in a cache; returns the run of the others."""
+    others = []
+    for job in run.jobs:
+        key, part = _cache_key(layout, job.coords)
+        chunk = cache.get(layout.store, key, part)
+        if chunk is None:
+            others.append(job)
+        else:
+            job.part_of(box)[...] = chunk[job.source]
+    return Run(run.shard, others)
+
+
+def _cached_as(layout: ArrayLayout, run: Run) -> dict[tuple[int, ...], _CachedAs]:
+    """What the chunks of a run will be cached as; nothing where there is no cache."""
+    cached_as: dict[tuple[int, ...], _CachedAs] = {}
+    cache = layout.access.cache
+    if cache is None:
+        return cached_as
+    for job in run.jobs:
+        key, part = _cache_key(layout, job.coords)
+        cached_as[job.coords] = _CachedAs(cache, key, part, layout.store.version(key))
+    return cached_as
+
+
 _scratch = threading.local()
 
 
@@ -205,8 +268,25 @@ def scratch(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return raw[:nbytes].view(dtype).reshape(shape)
 
 
-def decode_part(pipeline: Pipeline, data: Buffer, job: ChunkJob, view: NDArray[Any]) -> None:
-    """Decodes a chunk and places its part: straight into the view where it is all of the chunk."""
+def decode_part(
+    layout: ArrayLayout,
+    data: Buffer,
+    job: ChunkJob,
+    view: NDArray[Any],
+    cached_as: _CachedAs | None = None,
+) -> None:
+    """Decodes a chunk and places its part: straight into the view where it is all of the chunk.
+
+    With `cached_as` the chunk is decoded into memory of its own, which stays in the cache.
+    """
+    pipeline = layout.chunk_pipeline(job.coords)
+    if cached_as is not None:
+        pipeline.check_limit()
+        chunk = aligned_empty(pipeline.chunk.shape, pipeline.chunk.dtype)
+        pipeline.decode(data, chunk)
+        view[...] = chunk[job.source]
+        cached_as.put(layout.store, chunk)
+        return
     if job.whole:
         pipeline.decode(data, view)
         return
@@ -258,7 +338,7 @@ def load_run(
                 shape = tuple(part.stop - part.start for part in job.target)
                 array = aligned_empty(shape, layout.dtype)
                 with turn:
-                    decode_part(layout.chunk_pipeline(job.coords), data, job, array)
+                    decode_part(layout, data, job, array)
             done = perf_counter()
             nbytes_stored = 0 if data is None else len(data)
             if recorder is not None:

@@ -5,15 +5,14 @@ Source: Zarr v3 `sharding_indexed` codec specification.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
+from zlab.engine.cache import Cache
 from zlab.errors import ChunkReadError
 from zlab.stores.base import Range, Suffix
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from zlab.memory import Buffer
     from zlab.stores.base import Store
 
+_Place: TypeAlias = "tuple[int, int, ChunkJob]"
+
 COALESCE_GAP = 64 << 10
 """Bytes between two inner chunks that are read along rather than asked for apart."""
 
@@ -34,59 +35,9 @@ COALESCE_LIMIT = 16 << 20
 """Bytes of one request at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    index: NDArray[np.uint64]
-    version: object
+_ATTEMPTS = 3
 
-
-class IndexCache:
-    """Shard indices, least recently used ones dropped, bounded in bytes.
-
-    An entry is valid as long as the store says that the object is the same version; of a store
-    that cannot tell cheaply, as long as this process does not write the shard.
-    """
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-        self._nbytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, store: Store, key: str) -> NDArray[np.uint64] | None:
-        """The index of a shard, `None` where it is not kept or no longer valid."""
-        kept = self._entries.get((store.name, key))
-        if kept is None or store.version(key) != kept.version:
-            return None
-        with self._lock:
-            if (store.name, key) in self._entries:
-                self._entries.move_to_end((store.name, key))
-        return kept.index
-
-    def put(self, store: Store, key: str, index: NDArray[np.uint64], version: object) -> None:
-        """Keeps an index that was read from this version of the shard."""
-        self.drop(store, key)
-        with self._lock:
-            self._entries[store.name, key] = _Kept(index, version)
-            self._nbytes += index.nbytes
-            while self._nbytes > settings.shard_index_cache and len(self._entries) > 1:
-                _, dropped = self._entries.popitem(last=False)
-                self._nbytes -= dropped.index.nbytes
-
-    def drop(self, store: Store, key: str) -> None:
-        """Forgets a shard that is written or deleted."""
-        with self._lock:
-            kept = self._entries.pop((store.name, key), None)
-            if kept is not None:
-                self._nbytes -= kept.index.nbytes
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        with self._lock:
-            self._entries.clear()
-            self._nbytes = 0
-
-
-indices = IndexCache()
+_indices = Cache(settings.shard_index_cache)
 
 
 def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64] | None:
@@ -100,7 +51,8 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64
     if sharding is None:
         return None
     key = layout.key(shard)
-    index = indices.get(layout.store, key)
+    cache = layout.access.cache or _indices
+    index = cache.get(layout.store, key)
     if index is not None:
         return index
     version = layout.store.version(key)
@@ -110,7 +62,7 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64
     if data is None:
         return None
     index = sharding.decode_index(data)
-    indices.put(layout.store, key, index, version)
+    cache.put(layout.store, key, index, version)
     return index
 
 
@@ -122,24 +74,45 @@ def fetch_from_shard(
     Chunks come in the order in which they lie in the shard; absent ones come first.
 
     Raises:
-        ChunkReadError: The index points outside the shard.
+        ChunkReadError: The index points outside the shard, or the shard is replaced again and
+            again while it is read.
         StoreError: The store failed.
         CodecError: The index is corrupt.
     """
-    index = read_index(layout, shard)
-    if index is None:
-        for job in jobs:
-            yield job, None
-        return
-    present: list[tuple[int, int, ChunkJob]] = []
-    for job, (offset, nbytes) in zip(jobs, _places(layout, shard, index, jobs), strict=True):
-        if offset == MISSING and nbytes == MISSING:
-            yield job, None
+    store, key = layout.store, layout.key(shard)
+    for _ in range(_ATTEMPTS):
+        version = store.version(key)
+        index = read_index(layout, shard)
+        if index is None:
+            for job in jobs:
+                yield job, None
+            return
+        present: list[_Place] = []
+        for job, (offset, nbytes) in zip(jobs, _places(layout, shard, index, jobs), strict=True):
+            if offset == MISSING and nbytes == MISSING:
+                yield job, None
+            else:
+                present.append((offset, nbytes, job))
+        present.sort(key=itemgetter(0))
+        jobs = [job for _, _, job in present]
+        for group in _coalesce(present):
+            data = _fetch_group(store, key, group)
+            # offsets of an old index mean nothing in a shard that was replaced meanwhile
+            if data is None or store.version(key) != version:
+                break
+            for offset, nbytes, job in group:
+                start = offset - group[0][0]
+                yield job, data[start : start + nbytes]
+            jobs = jobs[len(group) :]
         else:
-            present.append((offset, nbytes, job))
-    present.sort(key=lambda place: place[0])
-    for group in _coalesce(present):
-        yield from _fetch_group(layout, shard, group)
+            return
+    raise ChunkReadError(
+        f"the shard was replaced {_ATTEMPTS} times while it was read",
+        coords=jobs[0].coords,
+        store=store.name,
+        key=key,
+        hint="Read again when its writer is done",
+    )
 
 
 def _places(
@@ -160,28 +133,16 @@ def _places(
     return places
 
 
-def _fetch_group(
-    layout: ArrayLayout, shard: tuple[int, ...], group: list[tuple[int, int, ChunkJob]]
-) -> Iterator[tuple[ChunkJob, Buffer | None]]:
-    key = layout.key(shard)
-    first = group[0][0]
+def _fetch_group(store: Store, key: str, group: list[_Place]) -> memoryview | None:
+    """The bytes from the first of some chunks to the end of the last; `None` for no shard."""
+    start = group[0][0]
     end = max(offset + nbytes for offset, nbytes, _ in group)
-    data = layout.store.get(key, Range(first, end - first))
-    if data is None:
-        raise ChunkReadError(
-            "the shard was deleted while it was read",
-            coords=group[0][2].coords,
-            store=layout.store.name,
-            key=key,
-            hint="Read again",
-        )
-    view = memoryview(data)
-    for offset, nbytes, job in group:
-        yield job, view[offset - first : offset - first + nbytes]
+    data = store.get(key, Range(start, end - start))
+    return None if data is None else memoryview(data)
 
 
-def _coalesce(places: list[tuple[int, int, Any]]) -> Iterator[list[tuple[int, int, Any]]]:
-    group: list[tuple[int, int, Any]] = []
+def _coalesce(places: list[_Place]) -> Iterator[list[_Place]]:
+    group: list[_Place] = []
     start = end = 0
     for place in places:
         offset, nbytes, _ = place

@@ -6,7 +6,6 @@ Of a shard, only the inner chunks that change are encoded again.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -16,11 +15,13 @@ import numpy as np
 
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
+from zlab.engine.cache import forget
+from zlab.engine.locks import threads
 from zlab.engine.read import plan, read_failed, scratch
 from zlab.engine.record import Recorder
-from zlab.engine.shards import indices
+from zlab.engine.selection import Span
 from zlab.engine.workers import Team
-from zlab.errors import ChunkError, ChunkWriteError, CodecError, ZlabError
+from zlab.errors import AlignmentError, ChunkError, ChunkWriteError, CodecError, ZlabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
     from zlab.engine.plan import ChunkJob, Run
     from zlab.engine.selection import Region
     from zlab.memory import Buffer
-
-_LOCKS = [threading.Lock() for _ in range(256)]
-
-
-def _lock_of(layout: ArrayLayout, key: str) -> threading.Lock:
-    """The lock that serialises partial writes of one object by the threads of this process."""
-    return _LOCKS[hash((layout.store.name, key)) % len(_LOCKS)]
 
 
 def write_region(
@@ -60,6 +54,8 @@ def write_region(
         ChunkReadError: A chunk that had to be merged with could not be read; it is unchanged.
         ValueError: The value cannot be broadcast or cast.
     """
+    if layout.access.aligned:
+        _check_aligned(layout, region)
     box = _as_box(layout, region, value)
     local = layout.store.local
     width = settings.threads if local else settings.fetch_concurrency
@@ -69,6 +65,31 @@ def write_region(
         # a shard is written as a whole, by one worker
         njobs, runs = plan(layout, region, width=1)
     write_runs(layout, runs, box, width=min(width, njobs), write_empty_chunks=write_empty_chunks)
+
+
+def _check_aligned(layout: ArrayLayout, region: Region) -> None:
+    """Raises `AlignmentError` where a region cuts a stored object."""
+    nearest: list[str] = []
+    is_aligned = True
+    for axis, span in zip(layout.objects.axes, region.spans, strict=True):
+        if span.count == 0:
+            return
+        if not isinstance(span, Span) or (span.step > 1 and span.count > 1):
+            is_aligned = False
+            nearest.append(f"0:{axis.length}")
+            continue
+        first, last = axis.chunk_at(span.start), axis.chunk_at(span.start + span.count - 1)
+        start, stop = axis.start(first), min(axis.start(last) + axis.size(last), axis.length)
+        is_aligned &= (start, stop) == (span.start, span.start + span.count)
+        nearest.append(f"{start}:{stop}")
+    if not is_aligned:
+        what = "chunks" if layout.sharding is None else "shards"
+        raise AlignmentError(
+            f"a write that does not cover whole {what}, and aligned=True was asked for",
+            store=layout.store.name,
+            key=layout.path,
+            hint=f"The nearest region that does is [{', '.join(nearest)}]",
+        )
 
 
 def write_runs(
@@ -164,9 +185,11 @@ def _write_chunks(
             if job.covers:
                 data = _encoded(layout, pipeline, job, part, None, write_empty_chunks)
                 encoded = perf_counter()
-                _replace(layout, key, data)
+                # a partial write that has read the old bytes must not undo this one
+                with threads.hold(store, key):
+                    _replace(layout, key, data)
             else:
-                with _lock_of(layout, key):
+                with layout.access.locks.hold(store, key):
                     old = store.get(key)
                     data = _encoded(layout, pipeline, job, part, old, write_empty_chunks)
                     encoded = perf_counter()
@@ -205,6 +228,7 @@ def _replace(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
         layout.store.delete(key)
     else:
         layout.store.put(key, data)
+    forget(layout.store, key)
 
 
 def _failed(
@@ -238,7 +262,7 @@ def _write_shard(
         return
     recorder = Recorder.start(layout, "write", len(run.jobs))
     try:
-        with _lock_of(layout, layout.key(shard)):
+        with layout.access.locks.hold(layout.store, layout.key(shard)):
             write = _ShardWrite(layout, sharding, shard, write_empty_chunks)
             write.replace(run.jobs, box, recorder)
     except ZlabError as error:
@@ -277,7 +301,6 @@ class _ShardWrite:
                 nbytes_stored = -1 if data is None else len(data)
                 recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
             begun = encoded
-        indices.drop(layout.store, key)
         _replace(layout, key, self.sharding.assemble(parts) if parts else None)
 
     def _is_complete(self, jobs: list[ChunkJob]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zlab.array import Array, Attributes, create_array
 from zlab.array.html import table
+from zlab.engine.access import Access
 from zlab.engine.nodes import (
     create_node,
     join,
@@ -37,6 +38,9 @@ from zlab.stores.open import store_from
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from zlab.engine.access import Missing
+    from zlab.engine.cache import Cache
+    from zlab.engine.locks import Locks
     from zlab.metadata import ZarrFormat
     from zlab.stores.base import Store
     from zlab.stores.open import Mode, StoreLike
@@ -53,6 +57,7 @@ class Group:
         path: Its path in the store, `""` for the root.
         metadata: Its model.
         consolidated: Documents of the nodes below, where they were read at once.
+        access: The options that it was opened with, which its members inherit.
 
     Example:
         >>> import zlab
@@ -68,11 +73,13 @@ class Group:
         path: str,
         metadata: GroupMetadata,
         consolidated: Consolidated | None = None,
+        access: Access | None = None,
     ) -> None:
         self._store = store
         self._path = path
         self._metadata = metadata
         self._consolidated = consolidated
+        self._access = access or Access()
         self._attrs: Attributes | None = None
 
     @property
@@ -189,8 +196,8 @@ class Group:
 
     def _member(self, where: str, metadata: ArrayMetadata | GroupMetadata) -> Array | Group:
         if isinstance(metadata, ArrayMetadata):
-            return Array(self._store, where, metadata)
-        return Group(self._store, where, metadata, self._consolidated)
+            return Array(self._store, where, metadata, self._access)
+        return Group(self._store, where, metadata, self._consolidated, self._access)
 
     def keys(self) -> list[str]:
         """The names of the members, sorted; those with broken documents too."""
@@ -394,6 +401,10 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
     path: str = "",
     zarr_format: ZarrFormat | None = None,
     consolidated: bool | None = None,
+    cache: Cache | int | None = None,
+    missing: Missing = "fill",
+    locks: Locks | None = None,
+    aligned: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Array | Group:
     """Opens the array or group at a place, whatever version it is.
@@ -407,6 +418,10 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
         path: The node's path in the store.
         zarr_format: Look for this version only; by default v3 first, then v2.
         consolidated: Use consolidated metadata where there are some (`None`), always, or never.
+        cache: Where decoded chunks are kept, or the bytes that a cache of its own may hold.
+        missing: What an absent chunk is: the fill value, or (`"raise"`) an error.
+        locks: What keeps writers of one object apart; threads of this process by default.
+        aligned: Refuse writes that do not cover whole chunks or shards.
         storage_options: For the file system behind a URL.
 
     Raises:
@@ -420,6 +435,7 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
         >>> import zlab
         >>> zlab.open("demo/digits.zarr")["images"][0]  # doctest: +SKIP
     """
+    access = Access.of(cache=cache, missing=missing, locks=locks, aligned=aligned)
     place, prefix = store_from(store, mode=mode, storage_options=storage_options)
     where = join(prefix, path)
     if mode in ("w", "w-"):
@@ -437,13 +453,13 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
         )
     metadata = parse_node(documents, store=place.name, path=where)
     if isinstance(metadata, ArrayMetadata):
-        return Array(place, where, metadata)
+        return Array(place, where, metadata, access)
     found = None if consolidated is False else _read_consolidated(place, where, metadata)
     if consolidated and found is None:
         raise MetadataError(
             "there are no consolidated metadata", store=place.name, key=where or None
         )
-    return Group(place, where, metadata, found)
+    return Group(place, where, metadata, found, access)
 
 
 def _read_consolidated(store: Store, where: str, metadata: GroupMetadata) -> Consolidated | None:
@@ -462,6 +478,10 @@ def open_group(
     path: str = "",
     zarr_format: ZarrFormat | None = None,
     consolidated: bool | None = None,
+    cache: Cache | int | None = None,
+    missing: Missing = "fill",
+    locks: Locks | None = None,
+    aligned: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Group:
     """Opens a group; `zlab.open` lists the arguments.
@@ -475,6 +495,10 @@ def open_group(
         path=path,
         zarr_format=zarr_format,
         consolidated=consolidated,
+        cache=cache,
+        missing=missing,
+        locks=locks,
+        aligned=aligned,
         storage_options=storage_options,
     )
     if isinstance(node, Array):

@@ -1,0 +1,168 @@
+"""What was decoded already: chunks and shard indices, in one LRU bounded in bytes.
+
+An entry belongs to a stored object, and to the version of it that was read. It is valid as long as
+the store says that the object is the same version; of a store that cannot tell without a request,
+until this process writes, resizes or deletes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from zlab.stores.base import Store
+
+_Object: TypeAlias = "tuple[Store, str]"
+Part: TypeAlias = "tuple[int, ...] | None"
+"""An inner chunk's coordinates; `None` for the object itself, of a shard its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """What a cache did so far.
+
+    Attributes:
+        hits: Look-ups that found a valid entry.
+        misses: Look-ups that did not.
+        evictions: Entries that were dropped to keep the bound.
+        nbytes: Bytes that are held now.
+        max_nbytes: The bound.
+    """
+
+    hits: int
+    misses: int
+    evictions: int
+    nbytes: int
+    max_nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    array: NDArray[Any]
+    version: object
+
+
+class Cache:
+    """Decoded chunks, least recently used ones dropped. Handles and threads may share one.
+
+    Args:
+        max_nbytes: Bytes of decoded chunks and shard indices that are held at most. What is
+            larger than that by itself is not kept.
+
+    Raises:
+        ValueError: `max_nbytes` is not positive.
+
+    Example:
+        >>> import numpy as np, zlab
+        >>> store = zlab.create_array({}, data=np.arange(10), chunks=5).store
+        >>> cache = zlab.Cache(1 << 20)
+        >>> array = zlab.open_array(store, cache=cache)
+        >>> _ = array[:5], array[2]
+        >>> cache.info().hits, cache.info().misses
+        (1, 1)
+    """
+
+    def __init__(self, max_nbytes: int) -> None:
+        if max_nbytes < 1:
+            msg = f"a cache needs room for at least one byte, not {max_nbytes}"
+            raise ValueError(msg)
+        self._max_nbytes = max_nbytes
+        self.clear()
+        self._hits = self._misses = self._evictions = 0
+        _caches.add(self)
+
+    def get(self, store: Store, key: str, part: Part = None) -> NDArray[Any] | None:
+        """A valid entry, `None` where there is none."""
+        entry = self._entries.get((store, key, part))
+        if entry is None or entry.version != store.version(key):
+            self._misses += 1
+            return None
+        with self._lock:
+            if (store, key, part) in self._entries:
+                self._entries.move_to_end((store, key, part))
+        self._hits += 1
+        return entry.array
+
+    def put(
+        self, store: Store, key: str, array: NDArray[Any], version: object, part: Part = None
+    ) -> None:
+        """Keeps an array, which nobody may write any more.
+
+        Args:
+            store: Where the object is.
+            key: Its key.
+            array: What was decoded.
+            version: What `store.version(key)` said before the object was read.
+            part: Which part of the object it is.
+        """
+        if array.nbytes > self._max_nbytes:
+            return
+        array.flags.writeable = False
+        with self._lock:
+            self._remove(store, key, part)
+            self._entries[store, key, part] = _Entry(array, version)
+            self._parts.setdefault((store, key), set()).add(part)
+            self._nbytes += array.nbytes
+            while self._nbytes > self._max_nbytes:
+                self._remove(*next(iter(self._entries)))
+                self._evictions += 1
+
+    def drop(self, store: Store, key: str) -> None:
+        """Forgets all parts of an object."""
+        with self._lock:
+            for part in list(self._parts.get((store, key), ())):
+                self._remove(store, key, part)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[tuple[Store, str, Part], _Entry] = OrderedDict()
+        self._parts: dict[_Object, set[Part]] = {}
+        self._nbytes = 0
+
+    def info(self) -> CacheInfo:
+        """What it did so far."""
+        return CacheInfo(self._hits, self._misses, self._evictions, self._nbytes, self._max_nbytes)
+
+    def _remove(self, store: Store, key: str, part: Part) -> None:
+        entry = self._entries.pop((store, key, part), None)
+        if entry is None:
+            return
+        self._nbytes -= entry.array.nbytes
+        parts = self._parts[store, key]
+        parts.discard(part)
+        if not parts:
+            del self._parts[store, key]
+
+    def __repr__(self) -> str:
+        return f"<zlab.Cache {self._nbytes} of {self._max_nbytes} bytes>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # another process starts with an empty one
+        return Cache, (self._max_nbytes,)
+
+
+_caches: WeakSet[Cache] = WeakSet()
+
+
+def forget(store: Store, key: str) -> None:
+    """Drops an object that is written or deleted from every cache of the process."""
+    for cache in tuple(_caches):
+        cache.drop(store, key)
+
+
+def _after_fork() -> None:
+    # a lock may have been held by a thread that the child does not have
+    for cache in _caches:
+        cache.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
