@@ -1,0 +1,68 @@
+"""`python -m benchmarks`: measures and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.datasets import datasets
+from benchmarks.measure import measure
+from benchmarks.peers import versions
+from benchmarks.rows import ROWS
+from benchmarks.table import document, environment, heading, lines
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Result
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measures zlab and its peers in one run."
+    )
+    parser.add_argument("--quick", action="store_true", help="small arrays and three rounds")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to a file")
+    parser.add_argument("--only", metavar="TEXT", default="", help="rows whose title has this text")
+    parser.add_argument("--rounds", metavar="N", type=int, help="turns of each contender")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="keep the arrays here and use them again"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measures the rows; returns the exit status."""
+    options = _arguments()
+    rows = [row for row in ROWS if options.only in row.title]
+    if not rows:
+        titles = "\n".join(f"  {row.title}" for row in ROWS)
+        print(f"no row has {options.only!r} in its title:\n{titles}", file=sys.stderr)
+        return 2
+    rounds = options.rounds or (3 if options.quick else 5)
+    available = datasets(quick=options.quick)
+    peers = versions()
+    about = environment(peers)
+    results: list[Result] = []
+    print(*heading(about), "", sep="\n", flush=True)
+    with ExitStack() as stack:
+        if options.data is None:
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zlab-bench-")))
+        else:
+            root = options.data / ("quick" if options.quick else "full")
+        for row in rows:
+            print(f"measuring: {row.title}", file=sys.stderr, flush=True)
+            place = available[row.dataset].write(root)
+            results += measure(row, place, peers, rounds=rounds, repeats=3, quick=options.quick)
+    print(*lines(results), sep="\n")
+    if options.json is not None:
+        text = json.dumps(document(about, results), indent=1)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
