@@ -73,7 +73,8 @@ export function jsonTree(value: unknown): HTMLElement {
   if (entries.length === 0) {
     return element('span', {}, Array.isArray(value) ? '[]' : '{}');
   }
-  const isShort = Array.isArray(value) && value.every(item => typeof item !== 'object');
+  const isShort =
+    Array.isArray(value) && value.every(item => item === null || typeof item !== 'object');
   if (isShort) {
     return element('span', {}, `[${value.map(item => JSON.stringify(item)).join(', ')}]`);
   }
