@@ -2,8 +2,21 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    environment: 'happy-dom',
-    include: ['tests/js/**/*.test.ts'],
-    restoreMocks: true
+    restoreMocks: true,
+    projects: [
+      // Without a DOM, so that nothing of it creeps in.
+      {
+        extends: true,
+        test: { name: 'logic', environment: 'node', include: ['tests/js/{wire,model}/*.test.ts'] }
+      },
+      {
+        extends: true,
+        test: {
+          name: 'views',
+          environment: 'happy-dom',
+          include: ['tests/js/{render,widgets}/*.test.ts']
+        }
+      }
+    ]
   }
 });
