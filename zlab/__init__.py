@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004  as zarr names it
         open_group,
     )
+    from zlab.tools.copy import copy
 
 __all__ = [
     "Array",
@@ -36,6 +37,7 @@ __all__ = [
     "FileLocks",
     "Group",
     "consolidate_metadata",
+    "copy",
     "create_array",
     "create_group",
     "errors",
@@ -55,6 +57,7 @@ _HOMES = {
     "FileLocks": "zlab.engine.locks",
     "Group": "zlab.group",
     "consolidate_metadata": "zlab.group",
+    "copy": "zlab.tools.copy",
     "create_array": "zlab.array",
     "create_group": "zlab.group",
     "open": "zlab.group",

@@ -24,6 +24,7 @@ ZlabError
 │   └── ReadOnlyError
 ├── CodecError (ValueError)               bytes that cannot be decoded, or arrays encoded
 ├── DataTypeError (TypeError)             a dtype that the target cannot represent exactly
+├── ConversionError (ValueError)          what a conversion would lose, or changed
 └── MemoryBudgetError (MemoryError)       more bytes are needed than may be held
 MissingExtraError (ImportError)           an optional library is not installed
 ```
@@ -186,6 +187,26 @@ class CodecError(ZlabError, ValueError):
 
 class DataTypeError(ZlabError, TypeError):
     """A data type that the target cannot represent exactly."""
+
+
+class ConversionError(ZlabError, ValueError):
+    """A conversion would lose something, or what it wrote is not what it read.
+
+    Attributes:
+        losses: What would be lost, each a `zlab.tools.convert.Loss`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        losses: tuple[object, ...] = (),
+        store: str | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.losses = losses
+        super().__init__(what, store=store, key=key, hint=hint)
 
 
 class MemoryBudgetError(ZlabError, MemoryError):
