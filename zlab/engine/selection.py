@@ -114,9 +114,9 @@ def parse_basic(selection: object, shape: tuple[int, ...]) -> Region:
             integers, slices and an ellipsis.
 
     Example:
-        >>> parse_basic((0, slice(None, None, -2)), (3, 5))
-        Region(spans=(Span(start=0, step=1, count=1), Span(start=0, step=2, count=3)), \
-reversed_axes=(1,), dropped_axes=(0,))
+        >>> region = parse_basic((0, slice(None, None, -2)), (3, 5))
+        >>> region.spans, region.reversed_axes, region.dropped_axes
+        ((Span(start=0, step=1, count=1), Span(start=0, step=2, count=3)), (1,), (0,))
     """
     indices = selection if isinstance(selection, tuple) else (selection,)
     spans: list[Span] = []
