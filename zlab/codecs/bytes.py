@@ -32,6 +32,9 @@ SMALL_BITS = {
 }
 """Bits of the data types that fill only a part of their byte in memory."""
 
+# what `dtype.isbuiltin` is for the types of ml_dtypes
+_OF_A_LIBRARY = 2
+
 
 @final
 class BytesCodec:
@@ -129,7 +132,7 @@ def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
         )
     if dtype.subdtype is not None:
         return np.dtype((plain_dtype(dtype.subdtype[0]), dtype.subdtype[1]))
-    if dtype.kind in "Mm" or (dtype.kind == "V" and dtype.type is not np.void):
+    if dtype.kind in "Mm" or dtype.isbuiltin == _OF_A_LIBRARY:
         return np.dtype(f"u{dtype.itemsize}")
     return dtype
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from zlab.codecs.base import Array
 
 _SMALL_INTEGERS = {"int2": (-2, 1), "int4": (-8, 7), "uint2": (0, 3), "uint4": (0, 15)}
+# what `dtype.isbuiltin` is for the types of ml_dtypes
+_OF_A_LIBRARY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ def number_kind(dtype: np.dtype[Any]) -> IntegerKind | FloatKind | None:
     """What a dtype holds; `None` where it does not hold real numbers."""
     if dtype.name in _SMALL_INTEGERS:
         return IntegerKind(dtype, *_SMALL_INTEGERS[dtype.name])
+    if dtype.isbuiltin == _OF_A_LIBRARY:
+        import ml_dtypes  # noqa: PLC0415  an array of its types exists: it is loaded
+
+        return _float_kind(dtype, ml_dtypes.finfo(dtype))  # type: ignore[no-untyped-call]
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return IntegerKind(dtype, int(limits.min), int(limits.max))
@@ -70,10 +76,6 @@ def number_kind(dtype: np.dtype[Any]) -> IntegerKind | FloatKind | None:
         if dtype.itemsize > 8:  # noqa: PLR2004  long doubles are no Zarr type
             return None
         return _float_kind(dtype, np.finfo(dtype))
-    if dtype.kind == "V" and dtype.type is not np.void:
-        import ml_dtypes  # noqa: PLC0415  an array of its types exists: it is loaded
-
-        return _float_kind(dtype, ml_dtypes.finfo(dtype))  # type: ignore[no-untyped-call]
     return None
 
 

@@ -159,8 +159,8 @@ def _elements(name: str, items: object, chunk: ChunkSpec) -> Array:
     if prod(shape) != chunk.size:
         raise CodecError(f"codec {name!r}: expected shape {chunk.shape}, the chunk has {shape}")
     values = whole[:-2]
-    for _ in shape[1:]:
-        if not all(isinstance(value, list) for value in values):
+    for length in shape[1:]:
+        if not all(isinstance(value, list) and len(value) == length for value in values):
             raise CodecError(f"codec {name!r}: the elements are not nested as {shape}")
         values = [element for value in values for element in value]
     if len(values) != chunk.size:

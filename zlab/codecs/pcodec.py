@@ -12,7 +12,7 @@ from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, standalone
 
 from zlab.codecs.parameters import Parameters
 from zlab.codecs.sizes import check_size
-from zlab.errors import MetadataError
+from zlab.errors import CodecError, MetadataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,12 +89,12 @@ class PcodecCodec:
         Raises:
             CodecError: There are more or fewer of them.
         """
-        # one element of room more, to see a chunk that holds too many
-        out = np.empty(self._chunk.size + 1, self._chunk.dtype)
+        out = np.empty(self._chunk.size, self._chunk.dtype)
         progress = standalone.simple_decompress_into(bytes(data), out)
-        itemsize = self._chunk.dtype.itemsize
-        check_size(self.name, self._chunk.nbytes, progress.n_processed * itemsize)
-        return out[:-1].reshape(self._chunk.shape)
+        check_size(self.name, out.nbytes, progress.n_processed * out.itemsize)
+        if not progress.finished:
+            raise CodecError(f"codec {self.name!r}: expected {out.nbytes} decoded bytes, got more")
+        return out.reshape(self._chunk.shape)
 
 
 def _config(complete: dict[str, Any]) -> Any:
@@ -105,7 +105,9 @@ def _config(complete: dict[str, Any]) -> Any:
             # what numcodecs made of an order before it had specs
             delta = DeltaSpec.auto() if order is None else DeltaSpec.try_consecutive(order)
         case "none":
-            delta = DeltaSpec.none()
+            # the name that version 1 gave it, and the one of before
+            no_delta = getattr(DeltaSpec, "no_op", None) or DeltaSpec.none
+            delta = no_delta()
         case "try_consecutive":
             delta = DeltaSpec.try_consecutive(1 if order is None else order)
         case _:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 from zlab.codecs.native import zstd
 from zlab.codecs.parameters import Parameters
-from zlab.codecs.sizes import check_limit, check_size, limit
+from zlab.codecs.sizes import check_limit, check_size, deliver, limit
 from zlab.errors import CodecError
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ class ZstdCodec:
         expected = self._nbytes
         if expected is None:
             check_limit(self.name, self._limit, most)
-            if exact and most == 0:
-                return b""
-            decoded: Buffer = zstd.decompress(data)
-            return decoded
+            decoded: Buffer = b"" if exact and most == 0 else zstd.decompress(data)
+            return deliver(self.name, decoded, out)
         if exact or most < expected:
             check_size(self.name, expected, most)
         target = memoryview(bytearray(expected)) if out is None else out
