@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004  as zarr names it
         open_group,
     )
+    from zlab.tools.convert import convert
     from zlab.tools.copy import copy
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "FileLocks",
     "Group",
     "consolidate_metadata",
+    "convert",
     "copy",
     "create_array",
     "create_group",
@@ -57,6 +59,7 @@ _HOMES = {
     "FileLocks": "zlab.engine.locks",
     "Group": "zlab.group",
     "consolidate_metadata": "zlab.group",
+    "convert": "zlab.tools.convert",
     "copy": "zlab.tools.copy",
     "create_array": "zlab.array",
     "create_group": "zlab.group",

@@ -42,6 +42,7 @@ from zlab.tools.transfer import (
     place_of,
     source_documents,
 )
+from zlab.tools.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,22 +109,18 @@ class CopyReport:
     rechunked: tuple[RechunkedArray, ...] = ()
 
     def __str__(self) -> str:
-        nodes = f"{_count(self.arrays, 'array')}, {_count(self.groups, 'group')}"
+        nodes = f"{counted(self.arrays, 'array')}, {counted(self.groups, 'group')}"
         lines = [
             f"copied {self.source} to {self.target}: {nodes}",
-            f"  as they are: {_count(self.objects, 'object')}, {format_nbytes(self.nbytes)}",
+            f"  as they are: {counted(self.objects, 'object')}, {format_nbytes(self.nbytes)}",
         ]
         lines += [
-            f"  anew: {array.path or '/'}: {array.objects_written} objects, "
+            f"  anew: {array.path or '/'}: {counted(array.objects_written, 'object')}, "
             f"{format_nbytes(array.nbytes_read)} read, {format_nbytes(array.nbytes_written)} "
             f"written, each source chunk read {_times(array.reads_per_chunk)}"
             for array in self.rechunked
         ]
         return "\n".join(lines)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _times(n: int) -> str:
