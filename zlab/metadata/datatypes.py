@@ -12,12 +12,13 @@ import re
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
 from zlab.metadata.extension import NamedConfig
+from zlab.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,18 @@ _UNITS = (
 _MAX_ELEMENT_BYTES = 1 << 24
 
 
+class FillForm(Protocol):
+    """How a data type of another package writes its fill value."""
+
+    def parse(self, value: object) -> Any:
+        """A scalar of the dtype from its JSON form; raises `ValueError` or `TypeError`."""
+        ...
+
+    def format(self, scalar: Any) -> Any:
+        """The JSON form of a scalar."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DataType:
     """One element's type.
@@ -97,6 +110,7 @@ class DataType:
         family: What kind of value it is; it decides how fill values are written.
         configuration: Parameters of the named type, JSON values.
         fields: Names and types of a struct's members, in order.
+        fill_form: How fill values are written, where not as the family says.
     """
 
     name: str
@@ -104,6 +118,7 @@ class DataType:
     family: Family
     configuration: Mapping[str, Any] = dataclass_field(default_factory=dict)
     fields: tuple[tuple[str, DataType], ...] = ()
+    fill_form: FillForm | None = None
 
     def format(self) -> str | dict[str, Any]:
         """The form of a v3 document: the bare name, or an object where there are parameters."""
@@ -134,15 +149,32 @@ def parse_data_type(value: object) -> DataType:
     configuration = spec.configuration
     if name in _PARAMETRIC:
         return _PARAMETRIC[name](configuration)
+    found = _find_named(name)
+    if found is None:
+        return _of_package(name, configuration)
     if configuration:
         msg = f"data type {name!r} takes no configuration, got {dict(configuration)!r:.80}"
         raise MetadataError(msg)
-    return _named(name)
+    return found
+
+
+def _of_package(name: str, configuration: Mapping[str, Any]) -> DataType:
+    found = data_types.make(name, configuration)
+    if found is None:
+        raise UnknownDataTypeError(f"unknown data type {name!r:.80}", hint=data_types.hint)
+    return found
+
+
+def _named(name: str) -> DataType:
+    """A type without parameters that is known here."""
+    found = _find_named(name)
+    if found is None:
+        raise UnknownDataTypeError(f"unknown data type {name!r:.80}")
+    return found
 
 
 @lru_cache(maxsize=128)
-def _named(name: str) -> DataType:
-    """A type without parameters."""
+def _find_named(name: str) -> DataType | None:
     if name in _NUMPY_NAMES:
         return DataType(name, np.dtype(name), _NUMPY_NAMES[name])
     if name in _ML_NAMES:
@@ -166,10 +198,7 @@ def _named(name: str) -> DataType:
             msg = f"data type {name!r}: the number of bits must be a multiple of 8, below 2**27"
             raise MetadataError(msg)
         return DataType(name, np.dtype(f"V{bits // 8}"), "raw")
-    raise UnknownDataTypeError(
-        f"unknown data type {name!r:.80}",
-        hint="A newer zlab, or a package that registers it, may know it",
-    )
+    return None
 
 
 def _ml_dtype(name: str) -> np.dtype[Any]:
@@ -250,9 +279,6 @@ def _struct(configuration: Mapping[str, Any]) -> DataType:
         else:
             msg = f"a field of data type 'struct' must have a name and a data_type: {member!r:.80}"
             raise MetadataError(msg)
-        if not isinstance(name, str) or not name:
-            msg = f"a field of data type 'struct' has a bad name: {name!r:.80}"
-            raise MetadataError(msg)
         fields.append((name, parse_data_type(kind)))
     return struct_of(fields)
 
@@ -261,9 +287,12 @@ def struct_of(fields: list[tuple[str, DataType]]) -> DataType:
     """The struct of these members, packed without padding.
 
     Raises:
-        MetadataError: Two members have one name, or a member has no fixed size.
+        MetadataError: A member has no name, two have the same, or one has no fixed size.
     """
     names = [name for name, _ in fields]
+    if not all(isinstance(name, str) and name for name in names):
+        msg = f"data type 'struct': every field must have a name, got {names!r:.120}"
+        raise MetadataError(msg)
     if len(set(names)) != len(names):
         msg = f"data type 'struct': field names must differ, got {names!r:.120}"
         raise MetadataError(msg)
@@ -284,11 +313,27 @@ _PARAMETRIC = {
 }
 
 
+def is_known(name: str) -> bool:
+    """Whether a data type is zlab's own, not one of another package."""
+    return name in _PARAMETRIC or name in _ALIASES or _find_named(name) is not None
+
+
+data_types: Registry[DataType] = Registry(
+    "data type", "zlab.data_types", DataType, UnknownDataTypeError, is_known
+)
+"""Data types of other packages: `(configuration) -> DataType`."""
+
+
 def data_type_of(dtype: object) -> DataType:
     """The data type that a NumPy dtype (or anything `numpy.dtype` takes) is stored as.
 
+    Args:
+        dtype: A dtype, or a data type as it stands in a document: the name of one that NumPy does
+            not have, or an object with a name and a configuration.
+
     Raises:
         DataTypeError: No registered type holds it exactly.
+        MetadataError: A configuration does not fit its name.
 
     Example:
         >>> data_type_of(">f4").name

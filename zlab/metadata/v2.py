@@ -309,7 +309,7 @@ def _parse_bytes_codec(name: str, configuration: dict[str, Any], itemsize: int) 
             shuffle = configuration.get("shuffle", 1)
             if shuffle == _BLOSC_AUTO:
                 shuffle = 2 if itemsize == 1 else 1
-            if shuffle not in _SHUFFLES:
+            if not isinstance(shuffle, int) or shuffle not in _SHUFFLES:
                 msg = f"blosc shuffle must be -1, 0, 1 or 2, not {shuffle!r:.40}"
                 raise MetadataError(msg)
             return NamedConfig(
