@@ -19,14 +19,13 @@ NODE_MODULES := node_modules/.stamp-installed
 BUILT := js/lib/.stamp-built
 
 LABEXTENSION := .venv/share/jupyter/labextensions/zlab
-# the tests, and the examples of the docstrings
-PYTEST := pytest --numprocesses=auto --dist=loadgroup tests \
-  zlab --doctest-modules --doctest-ignore-import-errors
+# a file stays with one process, which sets its fixtures up once; tests/conftest.py orders the files
+PYTEST := pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 JS_SOURCES := $(shell find js -type f -not -path 'js/lib/*')
 
 # run one after the other, all of them, whichever fails: see .ci/stages.py
 CHECKS := check-lint check-format check-types check-imports check-js check-tree
-TESTS := test-js test-python test-livebooks test-browser
+TESTS := test-js test-examples test-python test-livebooks test-browser
 
 .PHONY: help
 help:
@@ -44,7 +43,7 @@ test: setup ## every check and every test
 
 .PHONY: test-long
 test-long: setup ## the Python tests with many more examples, and those too long for `make test`
-	HYPOTHESIS_PROFILE=long $(PYTEST) --timeout=3600
+	HYPOTHESIS_PROFILE=long $(PYTEST) --timeout=3600 tests
 
 .PHONY: check
 check: setup ## linters and types
@@ -89,10 +88,12 @@ check-tree: setup
 test-js: setup
 	npm run --silent test
 test-python: setup
-	$(PYTEST) -m 'not long'
+	$(PYTEST) -m 'not long' tests
+test-examples: setup
+	pytest --doctest-modules --doctest-ignore-import-errors zlab
 test-livebooks: setup
-	pytest --numprocesses=auto --dist=loadfile --nbval --nbval-current-env \
-	  --nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=300 livebooks
+	$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
+	  --nbval-cell-timeout=300 livebooks
 test-browser: setup
 	.ci/test_browser
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 pytest_plugins = ["pytester"]
+# Playwright's and vitest's
+collect_ignore = ["e2e", "js"]
 
 # tests pin what JAX does on the CPU (copies, exact values), also where an accelerator is present
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -93,6 +95,11 @@ def pytest_configure() -> None:
     if unknown:
         known = ", ".join(FEATURES)
         raise pytest.UsageError(f"ZLAB_REQUIRE names {unknown}; features are {known}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # begun last, it would keep one process busy while the others wait
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -18,10 +18,7 @@ PAGES = [
     if BLOCK.search(page.read_text(encoding="utf-8"))
 ]
 
-pytestmark = [
-    pytest.mark.needs("demo", "jax", "lab", "polars"),
-    pytest.mark.xdist_group("docs"),
-]
+pytestmark = pytest.mark.needs("demo", "jax", "lab", "polars")
 
 
 @pytest.fixture(scope="module")
