@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from zlab.tools.convert import convert
     from zlab.tools.copy import copy
+    from zlab.tools.verify import verify
 
 __all__ = [
     "Array",
@@ -50,6 +51,7 @@ __all__ = [
     "polars",
     "settings",
     "telemetry",
+    "verify",
     "widgets",
 ]
 
@@ -67,6 +69,7 @@ _HOMES = {
     "open_array": "zlab.array",
     "open_group": "zlab.group",
     "settings": "zlab.config",
+    "verify": "zlab.tools.verify",
 }
 _MODULES = ("errors", "jax", "polars", "telemetry", "widgets")
 

@@ -30,6 +30,7 @@ from zlab.tools.transfer import (
     format_of,
     in_publishing_order,
     make_room,
+    name_of,
     place_of,
     source_documents,
 )
@@ -131,14 +132,6 @@ class ContentHash:
     def hexdigest(self) -> str:
         """The hash of all chunks so far."""
         return f"{self._sum:032x}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ContentHash) and (self.nchunks, self._sum) == (
-            other.nchunks,
-            other._sum,
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
 
 
 def _bytes_of(chunk: NDArray[Any]) -> Iterator[Buffer]:
@@ -313,7 +306,9 @@ def _job(coords: tuple[int, ...]) -> ChunkJob:
 def _cropped(layout: ArrayLayout, coords: tuple[int, ...], chunk: ChunkArray) -> ChunkArray:
     inside = [slice(0, part.stop - part.start) for part in layout.chunks.region(coords)]
     # the ellipsis makes a view, and no scalar, of an array without axes
-    return chunk[tuple([*inside, ...])]
+    index: tuple[Any, ...] = (*inside, ...)
+    cropped: ChunkArray = chunk[index]
+    return cropped
 
 
 def _held(layout: ArrayLayout) -> int:
@@ -443,8 +438,8 @@ class _Conversion:
             self._verify(before, after, steps, width)
         self._publish()
         return ConvertReport(
-            join(self.source.name, self.source_path),
-            join(self.target.name, self.target_path),
+            name_of(self.source, self.source_path),
+            name_of(self.target, self.target_path),
             self.zarr_format,
             len(self.arrays),
             len(self.nodes) - len(self.arrays),
@@ -464,7 +459,7 @@ class _Conversion:
 
             homes = ((array.held, home) for home, _ in stored_objects(array.target))
             run_bounded(homes, check_object, budget=self.budget, width=width)
-        if before != after:
+        if (before.nchunks, before.hexdigest()) != (after.nchunks, after.hexdigest()):
             raise ConversionError(
                 f"what was written is not what was read: {after.nchunks} chunks with digest "
                 f"{after.hexdigest()}, and not {before.nchunks} with {before.hexdigest()}",

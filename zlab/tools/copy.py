@@ -39,6 +39,7 @@ from zlab.tools.transfer import (
     in_publishing_order,
     is_array,
     make_room,
+    name_of,
     place_of,
     source_documents,
 )
@@ -468,7 +469,7 @@ class _Copy:
         configs = after.pipeline(first).configs
         if wanted.chunk_grid == metadata.chunk_grid and configs == before.pipeline(first).configs:
             return None
-        after = ArrayLayout(after.store, after.path, replace(wanted, codecs=configs))
+        after = ArrayLayout(after.node_store, after.path, replace(wanted, codecs=configs))
         return _Rechunk.fit(before, after, self.budget)
 
     def _moved(self, key: str) -> str:
@@ -510,8 +511,8 @@ class _Copy:
             rechunked.append(_report(rechunk, nboxes))
         self._publish()
         return CopyReport(
-            join(self.source.name, self.source_path),
-            join(self.target.name, self.target_path),
+            name_of(self.source, self.source_path),
+            name_of(self.target, self.target_path),
             self.narrays,
             len(self.groups),
             self.target.objects_written,

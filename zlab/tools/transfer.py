@@ -36,6 +36,11 @@ def place_of(node: NodeLike, path: str, mode: Mode) -> tuple[Store, str]:
     return store, join(prefix, path)
 
 
+def name_of(store: Store, path: str) -> str:
+    """How a report calls a node."""
+    return f"{store.name}/{path}".rstrip("/")
+
+
 def source_documents(store: Store, path: str) -> NodeDocuments:
     """The documents of the node at a path.
 
