@@ -19,6 +19,8 @@ from benchmarks.table import document, environment, heading, lines
 if TYPE_CHECKING:
     from benchmarks.measure import Result
 
+_SIDE, _QUICK_SIDE = 512, 256  # arrays of 134 and 17 MB
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -43,7 +45,8 @@ def main() -> int:
         print(f"no row has {options.only!r} in its title:\n{titles}", file=sys.stderr)
         return 2
     rounds = options.rounds or (3 if options.quick else 5)
-    available = datasets(quick=options.quick)
+    side = _QUICK_SIDE if options.quick else _SIDE
+    available = datasets(side)
     peers = versions()
     about = environment(peers)
     results: list[Result] = []
@@ -52,11 +55,11 @@ def main() -> int:
         if options.data is None:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zlab-bench-")))
         else:
-            root = options.data / ("quick" if options.quick else "full")
+            root = options.data / str(side)
         for row in rows:
             print(f"measuring: {row.title}", file=sys.stderr, flush=True)
             place = available[row.dataset].write(root)
-            results += measure(row, place, peers, rounds=rounds, repeats=3, quick=options.quick)
+            results += measure(row, place, peers, rounds=rounds, repeats=3, side=side)
     print(*lines(results), sep="\n")
     if options.json is not None:
         text = json.dumps(document(about, results), indent=1)

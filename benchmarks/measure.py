@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from benchmarks.tasks import Cost
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
@@ -28,16 +30,19 @@ class Result:
     Attributes:
         row: The row's title.
         contender: The contender's name.
-        rounds_s: The best seconds of each round.
-        ratio: Its median to that of the row's first contender.
-        peak_nbytes: The process's peak memory, the library itself and the check included.
+        rounds_s: The best seconds of each round, by the clock.
+        cpu_s: The median of the best seconds of all threads.
+        ratio: Its median by the clock to that of the row's first contender.
+        held_nbytes: Peak memory above what the process held when it was set up; `None` where
+            the system cannot tell.
     """
 
     row: str
     contender: str
     rounds_s: list[float]
+    cpu_s: float
     ratio: float
-    peak_nbytes: int | None
+    held_nbytes: int | None
 
     @property
     def median_s(self) -> float:
@@ -46,7 +51,7 @@ class Result:
 
 
 def measure(
-    row: Row, place: Path, peers: Collection[str], *, rounds: int, repeats: int, quick: bool
+    row: Row, place: Path, peers: Collection[str], *, rounds: int, repeats: int, side: int
 ) -> list[Result]:
     """Measures a row.
 
@@ -56,7 +61,7 @@ def measure(
         peers: The libraries that are there; the contenders of others are left out.
         rounds: How often each contender has its turn.
         repeats: How often it runs in a turn, of which the best counts.
-        quick: The data sets are the small ones.
+        side: Of the data sets, see `datasets`.
 
     Returns:
         A result for each contender, in the row's order.
@@ -64,27 +69,34 @@ def measure(
     contenders = [contender for contender in row.contenders if contender.peer in peers]
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(_worker(contender, row.dataset, place, quick=quick))
+            stack.enter_context(_worker(contender, row.dataset, place, side=side))
             for contender in contenders
         ]
-        seconds: list[list[float]] = [[] for _ in workers]
+        costs: list[list[Cost]] = [[] for _ in workers]
         for turn in range(rounds):
             for offset in range(len(workers)):
                 # each has every place in the order
                 which = (turn + offset) % len(workers)
-                seconds[which].append(workers[which].run(repeats))
-        peaks = [worker.end() for worker in workers]
-    base = statistics.median(seconds[0])
+                costs[which].append(workers[which].run(repeats))
+        held = [worker.end() for worker in workers]
+    base = statistics.median(cost.wall_s for cost in costs[0])
     return [
-        Result(row.title, contender.name, times, statistics.median(times) / base, peak)
-        for contender, times, peak in zip(contenders, seconds, peaks, strict=True)
+        Result(
+            row.title,
+            contender.name,
+            rounds_s=[cost.wall_s for cost in turns],
+            cpu_s=statistics.median(cost.cpu_s for cost in turns),
+            ratio=statistics.median(cost.wall_s for cost in turns) / base,
+            held_nbytes=nbytes,
+        )
+        for contender, turns, nbytes in zip(contenders, costs, held, strict=True)
     ]
 
 
 @contextmanager
-def _worker(contender: Contender, dataset: str, place: Path, *, quick: bool) -> Iterator[_Worker]:
+def _worker(contender: Contender, dataset: str, place: Path, *, side: int) -> Iterator[_Worker]:
     """A process that is set up and waits for its turns."""
-    arguments = [contender.peer, contender.operation, dataset, str(place), str(int(quick))]
+    arguments = [contender.peer, contender.operation, dataset, str(place), str(side)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.worker", *arguments],
         stdin=subprocess.PIPE,
@@ -107,16 +119,16 @@ class _Worker:
     stdin: IO[str]
     stdout: IO[str]
 
-    def run(self, repeats: int) -> float:
-        """A turn; the best of its seconds."""
+    def run(self, repeats: int) -> Cost:
+        """A turn; the best of its costs."""
         print(repeats, file=self.stdin, flush=True)
-        return float(self.answer()["best_s"])
+        return Cost(**self.answer())
 
     def end(self) -> int | None:
-        """Ends it; its peak memory."""
+        """Ends it; the memory that it took."""
         self.stdin.close()
-        peak: int | None = self.answer()["peak_nbytes"]
-        return peak
+        held: int | None = self.answer()["held_nbytes"]
+        return held
 
     def answer(self) -> dict[str, Any]:
         line = self.stdout.readline()

@@ -11,12 +11,11 @@ import shutil
 import subprocess
 import sys
 from itertools import product
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.tasks import timed
+from benchmarks.tasks import Cost, Task, timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from benchmarks.datasets import Dataset
     from benchmarks.peers import Library
-    from benchmarks.tasks import Task
 
 
 def read_all(library: Library, dataset: Dataset, place: Path) -> Task:
@@ -37,10 +35,7 @@ def read_all(library: Library, dataset: Dataset, place: Path) -> Task:
 
 
 def read_chunks(library: Library, dataset: Dataset, place: Path) -> Task:
-    """Every chunk (of a sharded array, inner chunk) by a read of its own, in a mixed order.
-
-    The task's seconds are those of one read.
-    """
+    """Every chunk (of a sharded array, inner chunk) by a read of its own, in a mixed order."""
     array = library.open(place)
     starts = list(product(*map(range, (0,) * 3, dataset.shape, dataset.chunks)))
     selections = [
@@ -56,8 +51,7 @@ def read_chunks(library: Library, dataset: Dataset, place: Path) -> Task:
         for selection in selections:
             array.read(selection)
 
-    whole = timed(run)
-    return lambda: whole() / len(selections)
+    return timed(run, times=len(selections))
 
 
 def write_all(library: Library, dataset: Dataset, place: Path) -> Task:
@@ -65,16 +59,16 @@ def write_all(library: Library, dataset: Dataset, place: Path) -> Task:
     target = place.parent / f"{place.name}.written-by-{library.module}"
     values = dataset.values()
 
-    def task() -> float:
+    def run() -> Cost:
         shutil.rmtree(target, ignore_errors=True)
         write = library.writer(dataset, target)
-        begun = perf_counter()
+        begun = Cost.now()
         write(values)
-        return perf_counter() - begun
+        return begun.since()
 
-    task()
+    run()
     _check(library.open(target).read(), dataset)
-    return task
+    return Task(run)
 
 
 def open_array(library: Library, _dataset: Dataset, place: Path) -> Task:
@@ -85,17 +79,17 @@ def open_array(library: Library, _dataset: Dataset, place: Path) -> Task:
 def import_library(library: Library, _dataset: Dataset, _place: Path) -> Task:
     """`import` in a fresh interpreter, less the interpreter's own start."""
     code = (
-        "import time; begun = time.perf_counter(); "
-        f"import {library.module}; print(time.perf_counter() - begun)"
+        "from time import perf_counter as w, process_time as c; "
+        f"b = w(), c(); import {library.module}; print(w() - b[0], c() - b[1])"
     )
 
-    def task() -> float:
+    def run() -> Cost:
         done = subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, text=True
         )
-        return float(done.stdout)
+        return Cost(*map(float, done.stdout.split()))
 
-    return task
+    return Task(run)
 
 
 def stream(_library: Library, dataset: Dataset, place: Path) -> Task:

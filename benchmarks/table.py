@@ -53,8 +53,8 @@ def heading(about: Mapping[str, Any]) -> Iterator[str]:
 
 def lines(results: Iterable[Result]) -> Iterator[str]:
     """The table."""
-    yield "| row | | median | spread | ratio | peak memory |"
-    yield "|---|---|--:|--:|--:|--:|"
+    yield "| row | | median | spread | ratio | CPU | memory |"
+    yield "|---|---|--:|--:|--:|--:|--:|"
     last = ""
     for result in results:
         title = "" if result.row == last else result.row
@@ -65,10 +65,11 @@ def lines(results: Iterable[Result]) -> Iterator[str]:
 def row_line(title: str, result: Result) -> str:
     """One line of the table."""
     low, high = min(result.rounds_s), max(result.rounds_s)
-    peak = "" if result.peak_nbytes is None else f"{result.peak_nbytes / 1e6:.0f} MB"
+    held = "" if result.held_nbytes is None else f"{result.held_nbytes / 1e6:.0f} MB"
     return (
         f"| {title} | {result.contender} | {seconds(result.median_s)} "
-        f"| {seconds(low)} to {seconds(high)} | {result.ratio:.2f} | {peak} |"
+        f"| {seconds(low)} to {seconds(high)} | {result.ratio:.2f} "
+        f"| {seconds(result.cpu_s)} | {held} |"
     )
 
 

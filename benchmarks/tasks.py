@@ -1,21 +1,56 @@
-"""A task: something that is run again and again, and says how long it took each time."""
+"""A task: something that is run again and again, and says each time what it cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
-from typing import TypeAlias
+from dataclasses import dataclass
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-Task: TypeAlias = Callable[[], float]
-"""Runs once and returns seconds. What it does before and after is not counted."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def timed(run: Callable[[], object]) -> Task:
-    """A task that is `run`, all of it."""
+class Cost(NamedTuple):
+    """Seconds.
 
-    def task() -> float:
-        begun = perf_counter()
-        run()
-        return perf_counter() - begun
+    Attributes:
+        wall_s: By the clock.
+        cpu_s: Of all threads of the process. A busy machine does not change it much.
+    """
 
-    return task
+    wall_s: float
+    cpu_s: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """What the clocks say."""
+        return cls(perf_counter(), process_time())
+
+    def since(self) -> Cost:
+        """From then until now."""
+        wall_s, cpu_s = Cost.now()
+        return Cost(wall_s - self.wall_s, cpu_s - self.cpu_s)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is timed.
+
+    Attributes:
+        run: Runs once and returns its cost; what it does before and after is not counted.
+        times: How often a run does what the row is about, such as reading one chunk.
+    """
+
+    run: Callable[[], Cost]
+    times: int = 1
+
+
+def timed(work: Callable[[], object], times: int = 1) -> Task:
+    """A task that is `work`, all of it."""
+
+    def run() -> Cost:
+        begun = Cost.now()
+        work()
+        return begun.since()
+
+    return Task(run, times)
