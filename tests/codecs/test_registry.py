@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from zlab import plugins
 from zlab.codecs import registry
 from zlab.errors import UnknownCodecError
 
@@ -151,6 +152,7 @@ class Other:
 @pytest.fixture
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_loaded", {})
+    monkeypatch.setattr(registry._packages, "_plugins", {})
 
 
 @pytest.mark.usefixtures("_fresh")
@@ -177,7 +179,7 @@ def test_a_class_that_is_no_codec_is_refused() -> None:
 
 class _Entry:
     dist = None
-    value = "package:Codec"
+    module = "package"
 
     def __init__(self, loaded: object) -> None:
         self._loaded = loaded
@@ -193,7 +195,7 @@ def _with_entry(monkeypatch: pytest.MonkeyPatch, loaded: object) -> None:
         assert group == "zlab.codecs"
         return [_Entry(loaded)] if name == "mine" else []
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("_fresh")
@@ -205,7 +207,7 @@ def test_an_entry_point_brings_a_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_fresh")
 def test_a_broken_entry_point_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_entry(monkeypatch, OSError("no such library"))
-    with pytest.raises(UnknownCodecError, match="'package:Codec' cannot be loaded: OSError"):
+    with pytest.raises(UnknownCodecError, match="'package' cannot be loaded: OSError"):
         registry.get("mine")
 
 
@@ -213,7 +215,7 @@ def test_entry_points_are_not_asked_for_names_of_our_own(monkeypatch: pytest.Mon
     def never(**_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(registry, "entry_points", never)
+    monkeypatch.setattr(plugins, "entry_points", never)
     monkeypatch.setattr(registry, "_loaded", {})
     assert registry.get("gzip").name == "gzip"
 

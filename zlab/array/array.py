@@ -89,7 +89,7 @@ class Array:
     @property
     def store(self) -> Store:
         """Where the array is."""
-        return self._layout.store
+        return self._layout.node_store
 
     @property
     def path(self) -> str:

@@ -42,13 +42,13 @@ def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
     grown = _with_shape(layout, shape)
     if any(new < old for new, old in zip(shape, layout.metadata.shape, strict=True)):
         _clear_outside(layout, shape)
-    write_shape(layout.store, layout.path, layout.metadata.zarr_format, shape)
+    write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, shape)
     return grown
 
 
 def _with_shape(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
     metadata = replace(layout.metadata, shape=shape)
-    return ArrayLayout(layout.store, layout.path, metadata, layout.access)
+    return ArrayLayout(layout.node_store, layout.path, metadata, layout.access)
 
 
 def _clear_outside(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
@@ -98,5 +98,5 @@ def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> ArrayLayout:
     spans = [Span(0, 1, n) for n in values.shape]
     spans[axis] = Span(shape[axis], 1, values.shape[axis])
     write_region(grown, Region(tuple(spans)), values, write_empty_chunks=False)
-    write_shape(layout.store, layout.path, layout.metadata.zarr_format, longer)
+    write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, longer)
     return grown

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import threading
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from zlab.errors import UnknownCodecError
-
-ENTRY_POINTS = "zlab.codecs"
+from zlab.plugins import Registry
 
 _PLACES: dict[str, str] = {
     # registered with Zarr v3
@@ -94,6 +92,7 @@ _HINTS: dict[str, str] = {
     ),
 }
 
+_packages: Registry[type[Any]] = Registry("codec", "zlab.codecs", type, UnknownCodecError)
 _loaded: dict[str, type[Any]] = {}
 _lock = threading.Lock()
 
@@ -143,7 +142,7 @@ def get(name: str) -> type[Any]:
     if found is not None:
         return found
     target = _ALIASES.get(name, name)
-    codec = _from_place(target) if target in _PLACES else _from_entry_point(name)
+    codec = _from_place(target) if target in _PLACES else _from_package(name)
     with _lock:
         return _loaded.setdefault(name, codec)
 
@@ -161,21 +160,12 @@ def _from_place(name: str) -> type[Any]:
     return codec
 
 
-def _from_entry_point(name: str) -> type[Any]:
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        try:
-            codec: type[Any] = entry.load()
-        except Exception as error:
-            package = entry.dist.name if entry.dist else entry.value
-            raise UnknownCodecError(
-                f"codec {name!r} of the package {package!r} cannot be loaded: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        return codec
-    hint = _HINTS.get(
-        name, f"A package may bring it through the entry point group {ENTRY_POINTS!r}"
-    )
-    raise UnknownCodecError(f"unknown codec {name!r:.80}", hint=hint)
+def _from_package(name: str) -> type[Any]:
+    codec: type[Any] | None = _packages.find(name)
+    if codec is None:
+        hint = _HINTS.get(name, _packages.hint)
+        raise UnknownCodecError(f"unknown codec {name!r:.80}", hint=hint)
+    return codec
 
 
 def names() -> list[str]:

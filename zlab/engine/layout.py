@@ -10,6 +10,7 @@ from zlab.engine.access import Access
 from zlab.errors import MetadataError
 from zlab.grid import ChunkKeys, Grid
 from zlab.metadata.fill import default_fill
+from zlab.stores.transformers import transformed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,8 @@ class ArrayLayout:
     """An array, as the engine sees it.
 
     Attributes:
-        store: Where the array is.
+        node_store: Where the array is: its documents, and its chunks behind its transformers.
+        store: Where its chunks are read and written; the same where it has no transformers.
         path: Its path in the store, `""` for the root.
         metadata: Its model.
         dtype: In memory, native byte order.
@@ -44,6 +46,7 @@ class ArrayLayout:
         "dtype",
         "fill",
         "metadata",
+        "node_store",
         "objects",
         "path",
         "sharding",
@@ -58,7 +61,7 @@ class ArrayLayout:
         Raises:
             MetadataError: They are not known, or do not fit each other.
         """
-        self.store = store
+        self.node_store = store
         self.path = path
         self.metadata = metadata
         self.access = access or Access()
@@ -68,6 +71,7 @@ class ArrayLayout:
         )
         self._prefix = f"{path}/" if path else ""
         try:
+            self.store = transformed(store, path, metadata.storage_transformers)
             self.objects = Grid.parse(metadata.chunk_grid, metadata.shape)
             self._keys = ChunkKeys.parse(metadata.chunk_key_encoding, len(metadata.shape))
             self._pipelines: dict[tuple[int, ...], Pipeline] = {}

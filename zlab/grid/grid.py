@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from zlab.errors import MetadataError, UnknownExtensionError
+from zlab.plugins import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +151,10 @@ class Grid:
             case "rectilinear":
                 return cls(_parse_rectilinear(configuration, shape), None)
             case name:
-                raise UnknownExtensionError(f"unknown chunk grid {name!r:.80}")
+                found = grids.make(name, configuration, shape)
+                if found is None:
+                    raise UnknownExtensionError(f"unknown chunk grid {name!r:.80}", hint=grids.hint)
+                return found
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -197,6 +201,16 @@ class Grid:
                 current[axis] = 0
             else:
                 return
+
+
+grids: Registry[Grid] = Registry(
+    "chunk grid",
+    "zlab.chunk_grids",
+    Grid,
+    UnknownExtensionError,
+    {"regular", "rectilinear"}.__contains__,
+)
+"""Chunk grids of other packages: `(configuration, shape) -> Grid`."""
 
 
 def _parse_chunk_shape(configuration: Any, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -290,7 +290,7 @@ def struct_of(fields: list[tuple[str, DataType]]) -> DataType:
         MetadataError: A member has no name, two have the same, or one has no fixed size.
     """
     names = [name for name, _ in fields]
-    if not all(isinstance(name, str) and name for name in names):
+    if not all(names):
         msg = f"data type 'struct': every field must have a name, got {names!r:.120}"
         raise MetadataError(msg)
     if len(set(names)) != len(names):
@@ -345,11 +345,16 @@ def data_type_of(dtype: object) -> DataType:
         return _named(dtype)
     if dtype is str:
         return _named("string")
+    if isinstance(dtype, dict) and "name" in dtype:
+        return parse_data_type(dtype)
     try:
         given = np.dtype(dtype)  # type: ignore[call-overload]  # any dtype-like
     except TypeError as error:
+        found = _of_text(dtype) if isinstance(dtype, str) else None
+        if found is not None:
+            return found
         msg = f"{dtype!r:.80} is not a data type"
-        raise DataTypeError(msg) from error
+        raise DataTypeError(msg, hint=data_types.hint) from error
     # StringDType has no byte order to change
     native = given if given.kind == "T" else given.newbyteorder("=")
     found = _of_native(native)
@@ -357,6 +362,10 @@ def data_type_of(dtype: object) -> DataType:
         hint = "Variable-length text is dtype 'string', variable-length bytes 'bytes'"
         raise DataTypeError(f"no Zarr data type holds {native!r}", hint=hint)
     return found
+
+
+def _of_text(name: str) -> DataType | None:
+    return parse_data_type(name) if is_known(name) else data_types.make(name, {})
 
 
 def _of_native(dtype: np.dtype[Any]) -> DataType | None:

@@ -41,6 +41,8 @@ def parse_fill(data_type: DataType, value: object) -> Any:
         MetadataError: The value is not one that this type has.
     """
     try:
+        if data_type.fill_form is not None:
+            return data_type.fill_form.parse(value)
         return _parse(data_type, value)
     except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise MetadataError(
@@ -153,6 +155,8 @@ def _parse_struct(data_type: DataType, value: object) -> Any:
 
 def format_fill(data_type: DataType, value: Any) -> Any:
     """The JSON form of a scalar of the type; the inverse of `parse_fill`, bit for bit."""
+    if data_type.fill_form is not None:
+        return data_type.fill_form.format(value)
     dtype = data_type.dtype
     match data_type.family:
         case "bool":
@@ -202,6 +206,8 @@ def scalar_of(data_type: DataType, value: object) -> Any:
     """
     if value is None:
         return default_fill(data_type)
+    if data_type.fill_form is not None and not isinstance(value, np.generic):
+        return parse_fill(data_type, value)
     if data_type.family == "string":
         return str(value)
     if data_type.family == "bytes":

@@ -31,7 +31,7 @@ class ArrayMetadata:
         fill_value: A scalar, or `None` where the document has none (v2 `null`).
         attributes: The user's, JSON values.
         dimension_names: One name or `None` for each axis, or `None` for no names at all.
-        storage_transformers: Kept as they are; none is registered.
+        storage_transformers: What stands between the array's chunks and the store.
         extra: Fields that this version of zlab does not know and need not, kept as they are.
     """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
-from zlab.metadata.datatypes import data_type_of, parse_data_type, struct_of
+from zlab.metadata.datatypes import data_type_of, is_known, parse_data_type, struct_of
 from zlab.metadata.extension import NamedConfig
 from zlab.metadata.fill import format_fill, parse_fill
 from zlab.metadata.model import ArrayMetadata, GroupMetadata
@@ -435,7 +435,7 @@ def _format_dtype(data_type: DataType, endian: str) -> Any:
         return "|O"
     if data_type.fields:
         return [[name, _format_dtype(kind, endian)] for name, kind in data_type.fields]
-    if data_type.dtype.type.__module__ != "numpy":
+    if not is_known(data_type.name) or data_type.dtype.type.__module__ != "numpy":
         msg = f"Zarr v2 has no data type {data_type.name!r}"
         raise MetadataError(msg)
     return data_type.dtype.newbyteorder("<" if endian == "little" else ">").str

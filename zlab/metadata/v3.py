@@ -117,7 +117,10 @@ def _parse_array(document: Mapping[str, Any]) -> ArrayMetadata:
         fill_value=parse_fill(data_type, document["fill_value"]),
         attributes=parse_attributes(document.get("attributes", {})),
         dimension_names=_parse_dimension_names(document.get("dimension_names"), len(shape)),
-        storage_transformers=_parse_transformers(transformers),
+        storage_transformers=tuple(
+            NamedConfig.parse(item, f"storage_transformers[{index}]")
+            for index, item in enumerate(transformers)
+        ),
         extra=_extra(document, _ARRAY_FIELDS),
     )
 
@@ -163,21 +166,6 @@ def _parse_dimension_names(value: object, ndim: int) -> tuple[str | None, ...] |
         msg = f"dimension_names has {len(value)} entries for {ndim} dimensions"
         raise MetadataError(msg)
     return tuple(value)
-
-
-def _parse_transformers(values: list[object]) -> tuple[NamedConfig, ...]:
-    parsed = tuple(
-        NamedConfig.parse(value, f"storage_transformers[{index}]")
-        for index, value in enumerate(values)
-    )
-    for transformer in parsed:
-        # none is registered, and data behind one that is not undone would be garbage
-        if transformer.must_understand:
-            raise UnknownExtensionError(
-                f"unknown storage transformer {transformer.name!r:.80}",
-                hint="The data can only be read by the software that defines it",
-            )
-    return parsed
 
 
 def _extra(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

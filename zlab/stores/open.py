@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from zlab.errors import StoreError
+from zlab.plugins import Registry
 from zlab.stores.base import Store
-from zlab.stores.fsspec import FsspecStore, is_filesystem, is_local, is_mapper
+from zlab.stores.fsspec import FsspecStore, is_filesystem, is_local, is_mapper, knows_scheme
 from zlab.stores.local import LocalStore
 from zlab.stores.memory import MemoryStore
 from zlab.stores.zip import ZipStore
@@ -25,14 +27,15 @@ it, `w-` refuses where it exists: the modes of zarr-python."""
 
 StoreLike: TypeAlias = (
     "str | os.PathLike[str] | Store | Mapping[str, Any] "
-    "| AbstractFileSystem | tuple[AbstractFileSystem, str]"
+    "| AbstractFileSystem | tuple[AbstractFileSystem, str] | Any"
 )
-"""What `store_from` takes."""
+"""What `store_from` takes; `Any` is a store of zarr-python's."""
 
 _MODES = ("r", "r+", "a", "w", "w-")
 _ACCEPTED = (
     "a path, a URL ('s3://...', 'https://...', 'memory://...', 'file://...'), a zlab store, "
-    "a mapping of keys to bytes, an fsspec filesystem, mapper or (filesystem, path)"
+    "a mapping of keys to bytes, an fsspec filesystem, mapper or (filesystem, path), "
+    "a store of zarr-python"
 )
 # two letters at least: one letter is a drive of Windows. "zip::" and the like chain filesystems
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
@@ -51,7 +54,8 @@ def store_from(
             node: `data.zip/group/array`); any other URL of fsspec's, chains such as
             `zip::s3://...` included; `memory://` alone for a new store in memory (with a name
             it is fsspec's); a mapping of keys to bytes; an fsspec filesystem, mapper or
-            (filesystem, path); a store, which is returned as it is.
+            (filesystem, path); a store of zarr-python, icechunk's included; a store, which is
+            returned as it is.
         mode: `"r"` gives a read-only store; `"r"` and `"r+"` need the place to exist.
         storage_options: For the filesystem of a URL.
 
@@ -81,9 +85,37 @@ def store_from(
         return _from_filesystem(target, "", mode)
     if is_mapper(target):
         return _from_filesystem(target.fs, target.root, mode)
+    adapted = _adapted(target, mode)
+    if adapted is not None:
+        return adapted
     if isinstance(target, Mapping):
         return MemoryStore(target, read_only=mode == "r"), ""
     raise _unknown(target)
+
+
+schemes: Registry[Store] = Registry(
+    "store",
+    "zlab.stores",
+    Store,  # type: ignore[type-abstract]  # it is only checked against
+    StoreError,
+    knows_scheme,
+)
+"""URL schemes of other packages: `(url, *, read_only, create, storage_options) -> Store`."""
+
+_ADAPTERS = {"zarr": "zlab.zarr.adapt", "icechunk": "zlab.zarr.adapt"}
+"""By the package that an object's class comes from, who makes a store of it: a module of a higher
+room, which has `store_of(target, *, read_only)`; loaded when there is such an object."""
+
+
+def _adapted(target: object, mode: Mode) -> tuple[Store, str] | None:
+    for kind in type(target).__mro__:
+        module = _ADAPTERS.get(kind.__module__.partition(".")[0])
+        if module is not None:
+            adapted: tuple[Store, str] | None = import_module(module).store_of(
+                target, read_only=mode == "r", create=mode not in ("r", "r+")
+            )
+            return adapted
+    return None
 
 
 def _from_text(
@@ -99,12 +131,26 @@ def _from_text(
             _refuse(storage_options, place)
             return MemoryStore(read_only=mode == "r"), ""
         if not place.startswith(("file://", "local://")):
-            options = storage_options
-            return FsspecStore(place, storage_options=options, read_only=mode == "r"), ""
+            return _from_url(place, storage_options, mode), ""
         place = _path_of(place)
     _refuse(storage_options, place)
     path = Path(place).expanduser()
     return _local(path, read_only=mode == "r", create=mode not in ("r", "r+"))
+
+
+def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -> Store:
+    scheme, mark, _ = url.partition("://")
+    if mark and "::" not in scheme and not knows_scheme(scheme):
+        found = schemes.make(
+            scheme,
+            url,
+            read_only=mode == "r",
+            create=mode not in ("r", "r+"),
+            storage_options=storage_options or {},
+        )
+        if found is not None:
+            return found
+    return FsspecStore(url, storage_options=storage_options, read_only=mode == "r")
 
 
 def _from_filesystem(fs: AbstractFileSystem, path: str, mode: Mode) -> tuple[Store, str]:
