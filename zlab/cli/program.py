@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from zlab.cli import cat, demo, info, tree
+from zlab.cli import cat, consolidate, convert, copy, demo, doctor, info, tree, verify
 from zlab.errors import MissingExtraError, ZlabError
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
-_COMMANDS = (info, tree, cat, demo)
+_COMMANDS = (info, tree, cat, copy, convert, consolidate, verify, doctor, demo)
 
 
 class _Version(argparse.Action):
     """Prints the version; reading it costs more than parsing, so it is read when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_args: object) -> None:
-        print(f"zlab {version('zlab')}")  # noqa: T201  what the option is for
+        print(f"zlab {version('zlab')}")
         parser.exit()
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         for line in options.run(options):
-            print(_printable(line))  # noqa: T201  what a command line is for
+            print(_printable(line))
         sys.stdout.flush()
     except BrokenPipeError:
         # the reader (`zlab cat ... | head`) has had enough; the interpreter must not flush again
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
     except (ZlabError, MissingExtraError) as error:
         text = " ".join(str(error).split())
-        print(f"zlab: {_printable(text)}", file=sys.stderr)  # noqa: T201  where errors go
+        print(f"zlab: {_printable(text)}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED

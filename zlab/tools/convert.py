@@ -409,7 +409,7 @@ class _Conversion:
             key=self.source_path or None,
             hint="This cannot be converted; zlab.copy keeps the version"
             if blocking
-            else "Pass strict=False to convert all the same",
+            else "Pass strict=False (--no-strict) to convert all the same",
         )
 
     def run(self, *, verify: bool, progress: Progress | None) -> ConvertReport:
