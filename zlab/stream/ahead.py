@@ -16,7 +16,7 @@ from zlab.engine.workers import submit
 from zlab.stream.budget import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class ReadAhead(Generic[T]):
         self._exhausted = False
         self._closed = False
 
-    def __iter__(self) -> Iterator[tuple[int, T]]:
+    def __iter__(self) -> Generator[tuple[int, T]]:
         """The loaded values with their bytes.
 
         Raises:
@@ -104,6 +104,7 @@ class ReadAhead(Generic[T]):
     def release(self, nbytes: int) -> None:
         """The consumer no longer holds so many bytes: there is room for more."""
         self._account.release(nbytes)
+        self._start_worker()
 
     def _next(self) -> _Loaded[T] | None:
         while not self._halt.is_set():
@@ -124,6 +125,7 @@ class ReadAhead(Generic[T]):
                     continue
             with self._lock:
                 self._handed_on += 1
+            self._start_worker()
             return loaded
         return None
 

@@ -121,9 +121,10 @@ class ChunkStream(Stream[Chunk]):
         if not self.layout.store.local:
             # many requests wait for the store, but no more threads decode than there are cores
             slots = threading.BoundedSemaphore(settings.threads)
+        account = Account(self.max_bytes)
         ahead = ReadAhead(
             (Unit(nbytes, partial(self._load, run, runs, slots, halt)) for nbytes, run in runs),
-            Account(self.max_bytes),
+            account,
             width=self.concurrency,
             depth=2 * self.concurrency,
             ordered=self.order != "any",
@@ -140,12 +141,13 @@ class ChunkStream(Stream[Chunk]):
                     # not held by a name here: it is the consumer's alone
                     yield chunks.popleft()
             finally:
-                ahead.release(left)
+                account.release(left)
             if error is not None:
                 raise error
 
     def _runs(self) -> Runs:
         plan, width = self.plan, self.concurrency
+        budget = min(self.max_bytes, settings.memory_budget)
         if self.layout.store.local:
             max_chunks = max(1, min(64, plan.nchunks // (4 * width)))
             max_bytes = _LOCAL_RUN
@@ -158,7 +160,7 @@ class ChunkStream(Stream[Chunk]):
             plan,
             stored_only=not self.include_missing,
             max_chunks=max_chunks,
-            max_bytes=min(max_bytes, self.max_bytes // (2 * width)),
+            max_bytes=min(max_bytes, budget // (2 * width)),
         )
 
     def _load(

@@ -170,38 +170,34 @@ class SliceStream(Stream[Slice]):
             along = self._along(first, data.shape[axis])
             return Slice(along.start, along.stop, axis, (*before, along, *behind), data)
 
-        ahead = ReadAhead(
-            self._slabs(),
-            Account(self.max_bytes - self.plan.slice_nbytes),
-            width=1,
-            depth=2,
-            ordered=True,
-            halt=halt,
-        )
+        account = Account(self.max_bytes - self.plan.slice_nbytes)
+        ahead = ReadAhead(self._slabs(), account, width=1, depth=2, ordered=True, halt=halt)
         done = 0  # positions that were handed on or lie in `joined`
         joined: NDArray[Any] | None = None
         for nbytes, (slab, nchunks) in ahead:
             tally.nchunks += nchunks
             taken = 0
-            while taken < slab.shape[axis]:
-                first = done - done % self.length
-                want = min(self.length, count - first)
-                n = min(first + want - done, slab.shape[axis] - taken)
-                if n == want == slab.shape[axis]:
-                    joined = slab
-                else:
-                    if joined is None:
-                        whole = (*shape[:axis], want, *shape[axis + 1 :])
-                        joined = aligned_empty(whole, self.layout.dtype)
-                    joined[positions(done - first, n)] = slab[positions(taken, n)]
-                taken += n
-                done += n
-                if done == first + want:
-                    item, joined = cut(first, joined), None
-                    yield item
-                    del item
-            del slab
-            ahead.release(nbytes)
+            try:
+                while taken < slab.shape[axis]:
+                    first = done - done % self.length
+                    want = min(self.length, count - first)
+                    n = min(first + want - done, slab.shape[axis] - taken)
+                    if n == want == slab.shape[axis]:
+                        joined = slab
+                    else:
+                        if joined is None:
+                            whole = (*shape[:axis], want, *shape[axis + 1 :])
+                            joined = aligned_empty(whole, self.layout.dtype)
+                        joined[positions(done - first, n)] = slab[positions(taken, n)]
+                    taken += n
+                    done += n
+                    if done == first + want:
+                        item, joined = cut(first, joined), None
+                        yield item
+                        del item
+            finally:
+                del slab
+                account.release(nbytes)
 
     def _slabs(self) -> Iterator[Unit[tuple[NDArray[Any], int]]]:
         shape, itemsize = self.layout.metadata.shape, self.layout.dtype.itemsize

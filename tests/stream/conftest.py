@@ -1,0 +1,68 @@
+"""Arrays to stream, and stores that count."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import zlab
+from zlab.stores.memory import MemoryStore
+from zlab.stream.budget import process_held
+from zlab.testing import CountingStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+
+class Counted(NamedTuple):
+    """An array in a store that counts, and its values."""
+
+    array: zlab.Array
+    values: NDArray[Any]
+    store: CountingStore
+
+    def chunk_gets(self) -> dict[str, int]:
+        """How often each chunk or shard was asked for."""
+        return {key: n for key, n in self.store.counts.keys.items() if "zarr.json" not in key}
+
+
+def _wait_until(condition: Callable[[], object]) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Returns as soon as a condition holds."""
+    return _wait_until
+
+
+@pytest.fixture
+def counted() -> Callable[..., Counted]:
+    """Makes an array of 0, 1, 2, ... whose store counts from then on."""
+
+    def make(shape: tuple[int, ...], **kwargs: Any) -> Counted:
+        store = CountingStore(MemoryStore())
+        dtype = np.dtype(kwargs.pop("dtype", "int32"))
+        values = np.arange(int(np.prod(shape)), dtype=dtype).reshape(shape)
+        array = zlab.create_array(store, shape=shape, dtype=dtype, **kwargs)
+        array.write(..., values, write_empty_chunks=True)
+        store.reset()
+        return Counted(array, values, store)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _gives_everything_back() -> Iterator[None]:
+    yield
+    # what is being loaded when a stream is closed is given back when it is there
+    _wait_until(lambda: process_held() == 0)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from itertools import islice, product
+from math import prod
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import zlab
+from zlab.stream.plan import c_order
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=4))
+def test_c_order_is_the_product_of_the_ranges(bounds: list[tuple[int, int]]) -> None:
+    ranges = tuple(range(start, start + n) for start, n in bounds)
+    assert list(c_order(ranges)) == list(product(*ranges))
+
+
+def test_c_order_makes_no_list_of_a_long_axis() -> None:
+    ranges = (range(1 << 70), range(1 << 70))
+    assert list(islice(c_order(ranges), 3)) == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_the_plan_of_10_to_the_12_chunks_is_there_at_once() -> None:
+    array = zlab.create_array("memory://", shape=(10**6, 10**6), chunks=(1, 1), dtype="int8")
+    plan = array.stream_chunks().plan
+    assert plan.nchunks == 10**12
+    assert list(islice(plan, 2)) == [(0, 0), (0, 1)]
+
+
+def test_the_plan_of_more_chunks_than_64_bits_can_count() -> None:
+    array = zlab.create_array("memory://", shape=(2**40, 2**40), chunks=(1, 1), dtype="int8")
+    array[2**39, 5] = 1
+    stream = array.stream_chunks()
+    assert stream.plan.nchunks == 2**80
+    assert [chunk.coords for chunk in stream] == [(2**39, 5)]
+
+
+@given(st.data())
+def test_jobs_cover_the_region_exactly_once(data: st.DataObject) -> None:
+    ndim = data.draw(st.integers(0, 3))
+    shape = tuple(data.draw(st.integers(1, 9)) for _ in range(ndim))
+    chunks = tuple(data.draw(st.integers(1, 4)) for _ in range(ndim))
+    shards = tuple(c * data.draw(st.integers(1, 3)) for c in chunks)
+    bounds = [sorted((data.draw(st.integers(0, n)), data.draw(st.integers(0, n)))) for n in shape]
+    region = tuple(slice(*pair) for pair in bounds)
+    sharded = data.draw(st.booleans())
+    array = zlab.create_array(
+        "memory://", shape=shape, chunks=chunks, dtype="int8", shards=shards if sharded else None
+    )
+    plan = array.stream_chunks(
+        region=region, ordered=data.draw(st.sampled_from([None, True, False]))
+    ).plan
+    seen = np.zeros(shape, int)
+    coords = list(plan)
+    for c in coords:
+        seen[plan.region_of(c)] += 1
+        job = plan.job(c)
+        size = [part.stop - part.start for part in plan.region_of(c)]
+        assert [part.stop - part.start for part in job.source] == size
+        assert [part.stop - part.start for part in job.target] == size
+        assert job.whole == (tuple(size) == chunks)
+    inside = np.zeros(shape, int)
+    inside[region] = 1
+    assert (seen == inside).all()
+    assert len(coords) == len(set(coords)) == plan.nchunks == prod(map(len, plan.chunk_ranges))
