@@ -133,23 +133,22 @@ BOMBS: dict[str, bytes] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its address space")
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_header_that_claims_gigabytes_takes_no_memory(name: str) -> None:
+def test_headers_that_claim_gigabytes_take_no_memory() -> None:
     # in a process that may hold little more than it holds: an allocation would raise MemoryError
     code = f"""
-    import resource, sys
-    import importlib.util
+    import importlib.util, resource
     spec = importlib.util.spec_from_file_location("fuzz", {__file__!r})
     fuzz = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fuzz)
     pages = int(open("/proc/self/statm").read().split()[0])
     limit = pages * resource.getpagesize() + (256 << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    made, array = fuzz.PIPELINES[{name!r}]
-    try:
-        made.decode(fuzz.BOMBS[{name!r}], fuzz.np.empty(array.shape, array.dtype))
-    except fuzz.CodecError as error:
-        print(error)
+    for name, bomb in fuzz.BOMBS.items():
+        made, array = fuzz.PIPELINES[name]
+        try:
+            made.decode(bomb, fuzz.np.empty(array.shape, array.dtype))
+        except fuzz.CodecError as error:
+            print(error)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -158,4 +157,6 @@ def test_a_header_that_claims_gigabytes_takes_no_memory(name: str) -> None:
         text=True,
         cwd=Path(__file__).parents[2],
     )
-    assert "codec" in done.stdout
+    refusals = done.stdout.splitlines()
+    assert len(refusals) == len(BOMBS)
+    assert all(line.startswith("codec ") for line in refusals)

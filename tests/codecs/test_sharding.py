@@ -248,6 +248,20 @@ def test_a_changed_or_cut_shard_never_does_harm(at: int, value: int, cut: bool) 
         return
 
 
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_a_shard_of_old_exzarr_is_recognised(location: str) -> None:
+    codec = make(index_location=location)
+    coords = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    index = struct.pack("<I", 4)
+    index += b"".join(struct.pack("<Iii", 2, *each) for each in coords)
+    index += b"".join(struct.pack("<QQ", 6 * number, 6) for number in range(4))
+    index += struct.pack("<I", google_crc32c.value(index))
+    size = struct.pack("<Q", len(index))
+    shard = size + index + bytes(24) if location == "start" else bytes(24) + index + size
+    with pytest.raises(CodecError, match=r"ExZarr 1\.1 or earlier, and rewrite it with 1\.2"):
+        codec.decode(shard)
+
+
 def test_sizes_of_the_index_are_checked() -> None:
     codec = make()
     with pytest.raises(CodecError, match="67 bytes are too few for an index of 68"):

@@ -106,8 +106,8 @@ class BytesCodec:
         """An array over the bytes, copied only where they must be swapped or masked."""
         if self.encoded_nbytes is not None:
             check_size(self.name, self.encoded_nbytes, len(data))
-        if not len(data):
-            return np.empty(self._shape, self._dtype)
+        if self.in_place:
+            return np.frombuffer(data, self._dtype).reshape(self._shape)
         stored = np.frombuffer(data, self._stored)
         if self._masked:
             stored = stored.astype(self._plain, copy=True)

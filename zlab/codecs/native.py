@@ -25,11 +25,13 @@ from numcodecs import blosc, lz4, zstd
 from numcodecs.fletcher32 import Fletcher32
 from numcodecs.jenkins import jenkins_lookup3
 from numcodecs.json import JSON
+from numcodecs.shuffle import Shuffle
 from numcodecs.vlen import VLenArray, VLenBytes, VLenUTF8
 
 __all__ = [
     "JSON",
     "Fletcher32",
+    "Shuffle",
     "VLenArray",
     "VLenBytes",
     "VLenUTF8",

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _SHARDING = "sharding_indexed"
 
+# a decoder takes longer to look at an output than a chunk of this many bytes takes to copy
+_COPIED_NBYTES = 32 << 10
+
 
 @final
 class Pipeline:
@@ -80,7 +83,8 @@ class Pipeline:
         # what the chunk loop needs, in the order of decoding
         self._decoders = self.bytes_codecs[::-1]
         self._first_decoders = self._decoders[:-1]
-        self._final = self._decoders[-1] if serializer.in_place and self._decoders else None
+        direct = serializer.in_place and chunk.nbytes > _COPIED_NBYTES
+        self._final = self._decoders[-1] if direct and self._decoders else None
         self._undo = self.array_codecs[::-1]
         self._decode_into = getattr(serializer, "decode_into", None)
         self._too_large = serializer.name != _SHARDING and chunk.nbytes > settings.max_chunk_bytes

@@ -9,6 +9,7 @@ Source: Zarr v3 specification, "Sharding codec" (ZEP 2).
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 import numpy as np
@@ -34,6 +35,7 @@ MISSING = 2**64 - 1
 """Offset and length of an inner chunk that is not stored."""
 
 _MISSING = np.uint64(MISSING)
+_ENTRY_NBYTES = 16
 _DEFAULT_INDEX_CODECS = [
     {"name": "bytes", "configuration": {"endian": "little"}},
     {"name": "crc32c"},
@@ -140,7 +142,15 @@ class ShardingCodec:
             CodecError: The bytes are too few or too many, or their checksum is wrong.
         """
         index = np.empty((*self.grid_shape, 2), np.uint64)
-        self._index.decode(data, index)
+        try:
+            self._index.decode(data, index)
+        except CodecError as error:
+            if self._is_of_exzarr(data):
+                raise CodecError(
+                    f"codec {self.name!r}: the index is that of ExZarr up to 1.1, and not Zarr's",
+                    hint="Read the array with ExZarr 1.1 or earlier, and rewrite it with 1.2",
+                ) from error
+            raise
         return index
 
     def assemble(self, chunks: Mapping[tuple[int, ...], Buffer]) -> Buffer:
@@ -215,6 +225,18 @@ class ShardingCodec:
                     f"of a shard of {nbytes}"
                 )
             self.inner.decode(data[start : start + length], part)
+
+    def _is_of_exzarr(self, data: Buffer) -> bool:
+        """Whether the index's size stands at the shard's end: ExZarr wrote it up to version 1.1.
+
+        Its index is a count, then for each chunk the number of axes, the coordinates, offset and
+        length, and a checksum.
+        """
+        at_start = self.index_location == "start"
+        stated = int.from_bytes(data[:8] if at_start else data[-8:], "little")
+        entry = 4 + 4 * len(self.grid_shape) + _ENTRY_NBYTES
+        count, rest = divmod(stated - 8, entry)
+        return rest == 0 and 0 < count <= prod(self.grid_shape)
 
     @property
     def _fill(self) -> Any:

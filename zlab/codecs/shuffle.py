@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-import numpy as np
-
+from zlab.codecs.native import Shuffle
 from zlab.codecs.parameters import Parameters
 from zlab.codecs.sizes import check_size
 from zlab.errors import CodecError, MetadataError
@@ -36,6 +35,7 @@ class ShuffleCodec:
         self.elementsize = elementsize
         self.encoded_nbytes: int | None = nbytes
         self._nbytes = nbytes
+        self._codec = Shuffle(elementsize)
 
     @classmethod
     def from_config(
@@ -78,9 +78,8 @@ class ShuffleCodec:
         size = max(self.elementsize, 1)
         if nbytes % size:
             raise CodecError(f"codec {self.name!r}: {nbytes} bytes are no multiple of {size}")
-        shape = (nbytes // size, size) if encoding else (size, nbytes // size)
         target = memoryview(bytearray(nbytes)) if out is None else out
         if nbytes:
-            planes = np.frombuffer(data, np.uint8).reshape(shape)
-            np.copyto(np.frombuffer(target, np.uint8).reshape(shape[::-1]), planes.T)
+            turn = self._codec.encode if encoding else self._codec.decode
+            turn(data, target)
         return target
