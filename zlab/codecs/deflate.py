@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _decompressor: Callable[..., Any]
 try:
     from isal import isal_zlib
-except ImportError:  # it has no wheels for some platforms
+except Exception:  # noqa: BLE001  it has no wheels for some platforms, and may be broken
     _decompressor = zlib.decompressobj
 else:
     _decompressor = isal_zlib.decompressobj
