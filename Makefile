@@ -90,7 +90,7 @@ test-js: setup
 test-python: setup
 	$(PYTEST) -m 'not long' tests
 test-examples: setup
-	pytest --doctest-modules --doctest-ignore-import-errors zlab
+	pytest --doctest-modules zlab
 test-livebooks: setup
 	$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
 	  --nbval-cell-timeout=300 livebooks
