@@ -273,6 +273,29 @@ def test_a_chunk_above_the_limit_is_refused_until_the_limit_is_raised(
     assert decode(made, encoded).tolist() == [0, 1, 2, 3]
 
 
+def test_what_a_filter_makes_of_a_chunk_is_under_the_limit_too(
+    pipeline: Callable[..., Any], decode: Callable[..., Any]
+) -> None:
+    widened = {"name": "numcodecs.astype", "configuration": {"encode_dtype": "<i8"}}
+    with zlab.config.settings.override(max_chunk_bytes=16):
+        assert decode(pipeline(LITTLE), bytes(16)).tolist() == [0, 0, 0, 0]
+        with pytest.raises(CodecError, match=r"a chunk has 32 bytes, more than the 16"):
+            decode(pipeline(widened, LITTLE), bytes(32))
+
+
+def test_the_limit_is_one_of_inner_chunks_where_there_are_shards(
+    pipeline: Callable[..., Any], decode: Callable[..., Any]
+) -> None:
+    sharding = CHAINS["sharded"][0]
+    # enough for an inner chunk of 24 bytes and an index of 64, not for a shard of 96
+    with zlab.config.settings.override(max_chunk_bytes=64):
+        made = pipeline(sharding, shape=(6, 4))
+        assert decode(made, made.encode(np.ones((6, 4), "i4"))).sum() == 24
+        whole = pipeline(sharding, "crc32c", shape=(6, 4))
+        with pytest.raises(CodecError, match="a chunk has 96 bytes"):
+            decode(whole, whole.encode(np.ones((6, 4), "i4")))
+
+
 def test_sharding_is_seen_only_where_it_stands_alone(pipeline: Callable[..., Any]) -> None:
     sharding = CHAINS["sharded"][0]
     assert pipeline(sharding, shape=(6, 4)).sharding.chunk_shape == (3, 2)

@@ -87,7 +87,9 @@ class Pipeline:
         self._final = self._decoders[-1] if direct and self._decoders else None
         self._undo = self.array_codecs[::-1]
         self._decode_into = getattr(serializer, "decode_into", None)
-        self._too_large = serializer.name != _SHARDING and chunk.nbytes > settings.max_chunk_bytes
+        self._largest = max(chunk.nbytes, *(codec.encoded.nbytes for codec in self.array_codecs), 0)
+        # where shards stand alone, their inner chunks are looked at one by one
+        self._too_large = self.sharding is None and self._largest > settings.max_chunk_bytes
 
     @classmethod
     def resolve(cls, codecs: Sequence[NamedConfig], chunk: ChunkSpec) -> Self:
@@ -233,9 +235,9 @@ class Pipeline:
 
         `decode` does this too; whoever makes room for a chunk before that asks first.
         """
-        if self._too_large and self.chunk.nbytes > settings.max_chunk_bytes:
+        if self._too_large and self._largest > settings.max_chunk_bytes:
             raise CodecError(
-                f"a chunk has {self.chunk.nbytes} bytes, more than the "
+                f"a chunk has {self._largest} bytes, more than the "
                 f"{settings.max_chunk_bytes} that settings.max_chunk_bytes allows",
                 hint="If you trust the data, raise zlab.settings.max_chunk_bytes",
             )
