@@ -25,7 +25,7 @@ JS_SOURCES := $(shell find js -type f -not -path 'js/lib/*')
 
 # run one after the other, all of them, whichever fails: see .ci/stages.py
 CHECKS := check-lint check-format check-types check-imports check-js check-tree
-TESTS := test-js test-examples test-python test-livebooks test-browser
+TESTS := docs test-js test-examples test-python test-livebooks test-browser
 
 .PHONY: help
 help:
@@ -55,7 +55,8 @@ bench: setup ## measure against peers (BENCH_ARGS=--help passes through)
 
 .PHONY: docs
 docs: setup ## build the documentation into site/
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "docs: site/index.html"
 
 .PHONY: fmt
 fmt: setup ## format and fix what can be fixed
@@ -70,7 +71,7 @@ clean: ## remove what was built; the set-up (.venv, node_modules) and demo/ stay
 
 # the stages of `check` and `test`
 
-.PHONY: $(CHECKS) $(TESTS)
+.PHONY: $(CHECKS) $(filter-out docs,$(TESTS))
 check-lint: setup
 	ruff check
 check-format: setup
