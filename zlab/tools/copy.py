@@ -437,6 +437,7 @@ class _Copy:
         self.groups: dict[str, NodeDocuments] = {}
         self.narrays = 0
         self.nobjects = 0
+        self.written = (0, 0)
 
     def plan(self, change: _Change) -> None:
         """Finds out what is to be done; nothing is written.
@@ -463,7 +464,11 @@ class _Copy:
         if not isinstance(metadata, ArrayMetadata):
             return None
         before = ArrayLayout(MeteredStore(self.source.store), path, metadata)
-        wanted = change.applied(before)
+        try:
+            wanted = change.applied(before)
+        except MetadataError as error:
+            error.locate(store=self.source.name, key=path)
+            raise
         after = ArrayLayout(MeteredStore(self.target.store), self._moved(path), wanted)
         first = (0,) * len(metadata.shape)
         configs = after.pipeline(first).configs
@@ -515,8 +520,7 @@ class _Copy:
             name_of(self.target, self.target_path),
             self.narrays,
             len(self.groups),
-            self.target.objects_written,
-            self.target.nbytes_written,
+            *self.written,
             tuple(rechunked),
         )
 
@@ -547,6 +551,7 @@ class _Copy:
                 self.target.put(self._moved(key), format_json(bare))
             elif not (self.rechunks and name == v2.CONSOLIDATED):
                 carry(self.source, key, self.target, self._moved(key))
+        self.written = self.target.objects_written, self.target.nbytes_written
         if self.rechunks:
             for path in in_publishing_order(self.groups):
                 if self._is_consolidated(path):

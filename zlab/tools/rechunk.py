@@ -70,11 +70,12 @@ def plan_rechunk(source: Grid, target: Grid, *, itemsize: int, limit: int) -> Re
     _grow(pairs, lengths, costs, min(limit, LEAST_NBYTES) // max(itemsize, 1))
     axes = tuple(_cut(axis, n) for axis, n in zip(target.axes, lengths, strict=True))
     regular = all(isinstance(axis, RegularAxis) for axis in axes)
+    boxes = Grid(axes, tuple(axis.size(0) for axis in axes) if regular else None)
     return RechunkPlan(
-        Grid(axes, tuple(axis.size(0) for axis in axes) if regular else None),
+        boxes,
         prod(_reads(s, t, n) for (s, t), n in zip(pairs, lengths, strict=True)),
         prod(_most(s, axis) for s, axis in zip(source.axes, axes, strict=True)),
-        itemsize * prod(map(_largest, axes)),
+        itemsize * prod(map(_largest, axes)) if boxes.nchunks else 0,
     )
 
 
@@ -82,7 +83,13 @@ def _largest(axis: Axis) -> int:
     """The most elements of the array that a chunk of the axis has."""
     if isinstance(axis, RegularAxis):
         return max(min(axis.chunk, axis.length), 1)
-    return max((axis.size(c) for c in range(axis.nchunks)), default=1)
+    return max(_sizes(axis), default=1)
+
+
+def _sizes(axis: Axis) -> Iterator[int]:
+    """The elements of the array that each chunk has."""
+    for c in range(axis.nchunks):
+        yield min(axis.size(c), axis.length - axis.start(c))
 
 
 def _cut(axis: Axis, length: int) -> Axis:
@@ -91,11 +98,11 @@ def _cut(axis: Axis, length: int) -> Axis:
         count = axis.nchunks if length >= axis.length else length // axis.chunk
         return RegularAxis(axis.length, max(count, 1) * axis.chunk)
     sizes: list[int] = []
-    for c in range(axis.nchunks):
-        if sizes and sizes[-1] + axis.size(c) <= length:
-            sizes[-1] += axis.size(c)
+    for size in _sizes(axis):
+        if sizes and sizes[-1] + size <= length:
+            sizes[-1] += size
         else:
-            sizes.append(axis.size(c))
+            sizes.append(size)
     return VariableAxis(axis.length, sizes)
 
 
