@@ -8,6 +8,7 @@ failure into an absence. Keys are `/`-separated, never start or end with `/`, an
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from zlab.errors import ReadOnlyError, StoreError, StorePermissionError
@@ -162,6 +163,14 @@ def bad_range(byte_range: ByteRange, store: str, key: str) -> StoreError:
         key=key,
         hint="It is shorter than expected: truncated, or replaced while it was read",
     )
+
+
+_SECRETS = re.compile(r"(?<=://)[^/@\s]*@|\?[^\s'\")>]*")
+
+
+def redact(text: str) -> str:
+    """Without the user name and password, and the (perhaps signed) query, of each URL."""
+    return _SECRETS.sub("", text)
 
 
 _HINTS = {

@@ -23,6 +23,7 @@ from zlab.stores.base import (
     check_key,
     check_prefix,
     check_writable,
+    redact,
     span,
 )
 
@@ -42,7 +43,6 @@ _NO_CONTAINER = re.compile(
     r"NoSuchBucket|specified bucket does not exist|ContainerNotFound|NoSuchContainer", re.IGNORECASE
 )
 _GLOB = re.compile(r"[*?\[]")
-_SECRETS = re.compile(r"(?<=://)[^/@\s]*@|\?[^\s'\")>]*")
 
 
 class FsspecStore:
@@ -82,11 +82,11 @@ class FsspecStore:
     ) -> None:
         if isinstance(where, str):
             self.fs, self.root = _open_url(where, dict(storage_options or {}))
-            self.name = _redact(where).rstrip("/")
+            self.name = redact(where).rstrip("/")
         else:
             self.fs = where
             self.root = where._strip_protocol(path)  # noqa: SLF001 - how fsspec normalises a path
-            self.name = _redact(where.unstrip_protocol(self.root)).rstrip("/")
+            self.name = redact(where.unstrip_protocol(self.root)).rstrip("/")
         if getattr(self.fs, "asynchronous", False):
             msg = "an asynchronous filesystem cannot be used; make it with asynchronous=False"
             raise TypeError(msg)
@@ -317,7 +317,7 @@ class FsspecStore:
         if isinstance(error, NotImplementedError):
             reason = f"{type(self.fs).__name__} does not do this"
         else:
-            reason = f"{type(error).__name__} {_redact(str(error))}".strip()
+            reason = f"{type(error).__name__} {redact(str(error))}".strip()
         kind = StorePermissionError if isinstance(error, PermissionError) else StoreError
         failure = kind(f"{what}: {reason}", store=self.name, key=key)
         if isinstance(error, OSError):
@@ -357,25 +357,20 @@ def _open_url(url: str, options: dict[str, Any]) -> tuple[AbstractFileSystem, st
         return url_to_fs(url, **options)  # type: ignore[no-any-return]
     except ImportError as error:
         library = error.name or "another library"
-        raise MissingExtraError(library, "cloud", f"opening {_redact(url)}") from error
+        raise MissingExtraError(library, "cloud", f"opening {redact(url)}") from error
     except FileNotFoundError as error:
-        raise StoreNotFoundError("there is no such place", store=_redact(url)) from error
+        raise StoreNotFoundError("there is no such place", store=redact(url)) from error
     except ValueError as error:
-        raise StoreError(f"cannot be opened: {_redact(str(error))}", store=_redact(url)) from error
+        raise StoreError(f"cannot be opened: {redact(str(error))}", store=redact(url)) from error
     except PermissionError as error:
-        raise StorePermissionError("cannot be opened", store=_redact(url)) from error
+        raise StorePermissionError("cannot be opened", store=redact(url)) from error
     except Exception as error:
-        what = f"cannot be opened: {type(error).__name__} {_redact(str(error))}"
-        raise StoreError(what, store=_redact(url)) from error
+        what = f"cannot be opened: {type(error).__name__} {redact(str(error))}"
+        raise StoreError(what, store=redact(url)) from error
 
 
 def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def _redact(text: str) -> str:
-    """Without the user name and password, and the (perhaps signed) query, of each URL."""
-    return _SECRETS.sub("", text)
 
 
 def _size(info: dict[str, Any], store: str, key: str) -> int:
