@@ -28,7 +28,6 @@ def _create(path: Path) -> zlab.Array:
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_handle_works_in_a_process_that_was_started_after_reads(
     tmp_path: Path, method: str
 ) -> None:
@@ -42,7 +41,6 @@ def test_a_handle_works_in_a_process_that_was_started_after_reads(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_that_is_forked_in_the_middle_of_reads_reads_and_writes(tmp_path: Path) -> None:
     code = """
 import os, sys, threading
