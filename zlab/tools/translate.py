@@ -127,10 +127,6 @@ class Translation:
             return None
         if not isinstance(written, ArrayMetadata):
             return None
-        if written.data_type.dtype != metadata.data_type.dtype:
-            name = metadata.data_type.name
-            self._lose(f"data type {name!r}", f"v{self.target} has none", blocks=True)
-            return None
         return written
 
     def _to_v3(self, layout: ArrayLayout) -> ArrayMetadata:
@@ -156,9 +152,13 @@ class Translation:
             hint = "zlab.copy(..., chunks=) makes them equal"
             self._lose("chunk grid", f"v2 has chunks of one shape only; {hint}", blocks=True)
             chunks = ()
+        data_type = metadata.data_type
+        if data_type.dtype.names and not data_type.fields:
+            # a pair of small floats, which v2 would take for so many bytes
+            self._lose(f"data type {data_type.name!r}", "v2 has none", blocks=True)
         for transformer in metadata.storage_transformers:
             self._lose(f"storage transformer {transformer.name!r}", "v2 has none")
-        fill = self._v2_fill(metadata.data_type, layout.fill)
+        fill = self._v2_fill(data_type, layout.fill)
         encoding = metadata.chunk_key_encoding
         default = "/" if encoding.name == "default" else "."
         separator = encoding.configuration.get("separator", default)
