@@ -171,7 +171,10 @@ class SliceStream(Stream[Slice]):
             return Slice(along.start, along.stop, axis, (*before, along, *behind), data)
 
         account = Account(self.max_bytes - self.plan.slice_nbytes)
-        ahead = ReadAhead(self._slabs(), account, width=1, depth=2, ordered=True, halt=halt)
+        width = self._slabs_at_once()
+        ahead = ReadAhead(
+            self._slabs(), account, width=width, depth=2 * width, ordered=True, halt=halt
+        )
         done = 0  # positions that were handed on or lie in `joined`
         joined: NDArray[Any] | None = None
         for nbytes, (slab, nchunks) in ahead:
@@ -198,6 +201,12 @@ class SliceStream(Stream[Slice]):
             finally:
                 del slab
                 account.release(nbytes)
+
+    def _slabs_at_once(self) -> int:
+        """As many as keep the store and the cores busy; a slab of many chunks does by itself."""
+        at_once = settings.threads if self.layout.store.local else settings.fetch_concurrency
+        nchunks = next(self._parts(), (1,))[0] * self._chunks_across
+        return max(1, at_once // max(nchunks, 1))
 
     def _slabs(self) -> Iterator[Unit[tuple[NDArray[Any], int]]]:
         shape, itemsize = self.layout.metadata.shape, self.layout.dtype.itemsize
