@@ -91,8 +91,8 @@ counting = CountingStore(LatencyStore(store, 0.2), local=False)
 array = zlab.open_array(counting)
 zlab.settings.fetch_concurrency = 4
 counting.reset()
-print("reading", flush=True)
 try:
+    print("reading", flush=True)
     array[...]
 except KeyboardInterrupt:
     begun = counting.counts.gets + counting.counts.ranges
