@@ -17,11 +17,10 @@ interface JupyterApp {
 
 interface SessionContext {
   readonly ready: Promise<void>;
-  readonly session: { kernel: { info: Promise<unknown>; status: string } | null } | null;
+  readonly session: { kernel: { status: string } | null } | null;
 }
 
 declare global {
-  // eslint-disable-next-line no-var -- a property of the page's window
   var jupyterapp: JupyterApp | undefined;
 }
 
@@ -32,10 +31,8 @@ export async function openLab(page: Page, path = ''): Promise<void> {
 
 /** Waits until the page has restored its layout. */
 export async function ready(page: Page): Promise<void> {
-  await page.waitForFunction(async () => {
-    await globalThis.jupyterapp?.restored;
-    return globalThis.jupyterapp !== undefined;
-  });
+  await page.waitForFunction(() => globalThis.jupyterapp !== undefined);
+  await page.evaluate(() => globalThis.jupyterapp?.restored);
   await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
 }
 
@@ -57,16 +54,14 @@ export async function start(page: Page, command: string): Promise<void> {
 
 /** Waits until the kernel of the notebook in front has nothing to do. */
 export async function kernelIdle(page: Page): Promise<void> {
-  await page.waitForFunction(
-    async () => {
+  // Not `waitForFunction`: it would take the promise for the answer.
+  const status = (): Promise<string | undefined> =>
+    page.evaluate(async () => {
       const context = globalThis.jupyterapp?.shell.currentWidget?.sessionContext;
       await context?.ready;
-      await context?.session?.kernel?.info;
-      return context?.session?.kernel?.status === 'idle';
-    },
-    undefined,
-    { timeout: 60_000 }
-  );
+      return context?.session?.kernel?.status;
+    });
+  await expect.poll(status, { timeout: 60_000 }).toBe('idle');
 }
 
 export function writeNotebook(path: string, cells: readonly string[]): void {
@@ -145,4 +140,29 @@ export class Sidebar {
   fact(name: string): Locator {
     return this.details.locator(`dt:text-is("${name}") + dd`).first();
   }
+}
+
+/** Ends all kernels, so that the next test begins with none. */
+export async function shutDownKernels(page: Page): Promise<void> {
+  const headers = { Authorization: `token ${TOKEN}` };
+  const reply = await page.request.get('api/sessions', { headers });
+  for (const { id } of (await reply.json()) as { id: string }[]) {
+    await page.request.delete(`api/sessions/${id}`, { headers });
+  }
+}
+
+/** Messages of the page's console that tell of something broken. */
+export function complaints(page: Page): string[] {
+  const found: string[] = [];
+  page.on('pageerror', error => {
+    found.push(error.message);
+  });
+  page.on('console', message => {
+    // What the server refuses, the browser reports by itself.
+    const isRefusal = message.text().startsWith('Failed to load resource');
+    if (message.type() === 'error' && !isRefusal) {
+      found.push(message.text());
+    }
+  });
+  return found;
 }

@@ -57,7 +57,7 @@ export default defineConfig({
       PATH: `${join(REPOSITORY, '.venv', 'bin')}:${process.env['PATH'] ?? ''}`,
       ZLAB_E2E_ROOT: root,
       ZLAB_E2E_PORT: String(PORT)
-    } as Record<string, string>,
+    },
     timeout: 90_000,
     reuseExistingServer: false,
     gracefulShutdown: { signal: 'SIGTERM', timeout: 10_000 }

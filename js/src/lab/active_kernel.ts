@@ -22,6 +22,7 @@ export interface ActiveKernel {
 export class KernelFeeds {
   readonly changed = new Signal();
   readonly #feeds = new Map<string, KernelFeed>();
+  readonly #watched = new Set<SessionWidget>();
   #current: SessionWidget | null = null;
   #hz: number;
 
@@ -69,35 +70,36 @@ export class KernelFeeds {
   }
 
   #watch(widget: SessionWidget): void {
-    const { sessionContext } = widget;
-    const attach = (): void => {
-      const kernel = sessionContext.session?.kernel;
-      if (kernel) {
-        this.#attach(kernel);
-      }
-      this.changed.emit();
-    };
-    sessionContext.kernelChanged.connect(attach, this);
+    this.#watched.add(widget);
+    widget.sessionContext.kernelChanged.connect(this.#attachAll, this);
     widget.disposed.connect(() => {
+      this.#watched.delete(widget);
       this.changed.emit();
     }, this);
-    attach();
+    this.#attachAll();
+  }
+
+  #attachAll(): void {
+    for (const { sessionContext } of this.#watched) {
+      const kernel = sessionContext.session?.kernel;
+      if (kernel && !kernel.isDisposed) {
+        this.#attach(kernel);
+      }
+    }
+    this.changed.emit();
   }
 
   #attach(kernel: Kernel.IKernelConnection): void {
-    // Several connections may lead to one kernel; the one that handles comms can answer it.
-    if (this.#feeds.has(kernel.id) && !kernel.handleComms) {
+    // Several connections may lead to one kernel; the first handles comms and can answer it.
+    if (this.#feeds.has(kernel.id)) {
       return;
     }
-    this.#feeds.get(kernel.id)?.dispose();
     const feed = new KernelFeed(kernel, this.#hz);
     this.#feeds.set(kernel.id, feed);
     kernel.disposed.connect(() => {
       feed.dispose();
-      if (this.#feeds.get(kernel.id) === feed) {
-        this.#feeds.delete(kernel.id);
-      }
-      this.changed.emit();
+      this.#feeds.delete(kernel.id);
+      this.#attachAll();
     }, this);
   }
 }

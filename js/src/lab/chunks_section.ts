@@ -44,10 +44,7 @@ export function chunksSection(model: BrowserModel, trans: TranslationBundle): Ch
 
   const draw = (): void => {
     const shown = content();
-    // What is there already stays: put in again it would lose the focus.
-    if (!section.node.contains(shown)) {
-      section.fill([shown], shown === body);
-    }
+    section.fill([shown], shown === body);
   };
   model.plane.changed.listen(draw);
   model.details.changed.listen(draw);

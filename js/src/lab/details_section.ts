@@ -63,6 +63,9 @@ export function detailsSection(
     if (state.is === 'idle') {
       return [notice(trans.__('Nothing to show'), trans.__('Open a store to see its details.'))];
     }
+    if (state.is === 'failed' && model.tree?.fault) {
+      return [notice(trans.__('Nothing to show'), trans.__('The store cannot be opened.'))];
+    }
     if (state.is === 'failed') {
       return [faultNotice(state.fault, trans, () => void model.details.retry())];
     }

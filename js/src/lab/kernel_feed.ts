@@ -43,6 +43,7 @@ export class KernelFeed {
   #toldAt = -Infinity;
   #toldHz: number;
   #looked = false;
+  #isKnown = false;
 
   constructor(kernel: Kernel.IKernelConnection, hz: number) {
     this.#kernel = kernel;
@@ -51,6 +52,7 @@ export class KernelFeed {
     kernel.registerCommTarget(HELLO_TARGET, (_comm, message) => {
       this.#take(() => {
         parseHello(message.content.data);
+        this.#know();
         void this.#open();
       });
     });
@@ -62,6 +64,11 @@ export class KernelFeed {
   /** Why the kernel's messages cannot be understood; null if they can. */
   get fault(): Fault | null {
     return this.#fault;
+  }
+
+  /** Whether zlab was imported there. */
+  get isKnown(): boolean {
+    return this.#isKnown;
   }
 
   dispose(): void {
@@ -97,6 +104,7 @@ export class KernelFeed {
     if (status === 'restarting' || status === 'autorestarting') {
       this.#comm = null;
       this.#heard = null;
+      this.#isKnown = false;
     } else if (status === 'idle') {
       if (this.#looked) {
         this.#tell();
@@ -121,9 +129,11 @@ export class KernelFeed {
       open.find(([, { target_name }]) => target_name === target)?.[0];
     const stream = idOf(TELEMETRY_TARGET);
     if (stream !== undefined) {
+      this.#know();
       this.#heard = stream;
       this.#tell();
     } else if (idOf(HELLO_TARGET) !== undefined) {
+      this.#know();
       await this.#open();
     }
   }
@@ -148,6 +158,11 @@ export class KernelFeed {
       this.#toldHz = this.#hz;
       this.#toldAt = pageClock();
     }
+  }
+
+  #know(): void {
+    this.#isKnown = true;
+    this.changed.emit();
   }
 
   #onClose(message: KernelMessage.ICommCloseMsg): void {

@@ -22,7 +22,12 @@ export class Section extends PanelWithToolbar {
   /** Puts something else into the section. With `scrolls` it scrolls by itself. */
   fill(content: readonly (Node | null)[], scrolls = false): void {
     this.#body.classList.toggle('zlab-mod-fill', scrolls);
-    this.#body.replaceChildren(...content.filter(part => part !== null));
+    const parts = content.filter(part => part !== null);
+    const there = [...this.#body.childNodes];
+    // What is there already stays: put in again it would lose focus and place.
+    if (parts.length !== there.length || parts.some((part, at) => part !== there[at])) {
+      this.#body.replaceChildren(...parts);
+    }
   }
 
   protected override onAfterAttach(message: Message): void {

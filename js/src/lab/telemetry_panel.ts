@@ -105,6 +105,9 @@ export class TelemetryPanel extends Widget {
         trans.__('%1 has none. Choose one to run its code.', active.name)
       );
     }
+    if (active.feed.isKnown) {
+      return notice(trans.__('Nothing to see yet'), trans.__('zlab has not been used there.'));
+    }
     return notice(
       trans.__('Nothing to see yet'),
       trans.__('Run "import zlab" in %1 to see its I/O.', active.name)

@@ -79,8 +79,10 @@ export class BrowserModel {
     this.plane.changed.listen(() => {
       const { state } = this.plane;
       // While another plane of the same array is on its way, the old one stays.
-      if (state.is !== 'loading' || state.stale === null) {
-        this.heatmap.setPlane(this.plane.value);
+      if (state.is === 'ready') {
+        this.heatmap.movePlane(state.value);
+      } else if (state.is !== 'loading' || state.stale === null) {
+        this.heatmap.setPlane(null);
       }
     });
   }

@@ -195,17 +195,26 @@ export class HeatmapModel {
     return this.#selected;
   }
 
-  /** Draws another plane. The selected chunk stays so if it is on that one too. */
+  /** Draws a plane of another array. */
   setPlane(plane: ChunkPlane | null, selected: readonly number[] = []): void {
-    const kept =
-      this.#plane !== null && this.#selected !== null
-        ? coordinatesOf(this.#plane, this.#selected)
-        : [];
-    const wanted = selected.length > 0 ? selected : kept;
     this.#plane = plane;
     this.#hovered = null;
-    this.#selected = plane !== null && wanted.length > 0 ? cellOf(plane, wanted) : null;
+    this.#selected = plane !== null && selected.length > 0 ? cellOf(plane, selected) : null;
     this.changed.emit();
+  }
+
+  /** Draws another plane of the same array; the place that is selected stays so. */
+  movePlane(plane: ChunkPlane): void {
+    const before = this.#plane;
+    const selected = this.#selected;
+    if (before === null || selected === null) {
+      this.setPlane(plane);
+      return;
+    }
+    const coordinates = coordinatesOf(before, selected).map((at, axis) =>
+      plane.axes.includes(axis) ? at : (plane.index[axis] ?? 0)
+    );
+    this.setPlane(plane, coordinates);
   }
 
   hover(cell: Cell | null): void {
