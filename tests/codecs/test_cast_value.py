@@ -170,7 +170,7 @@ def exact_rounding(value: Fraction, kind: FloatKind, rounding: str) -> Fraction:
     return whole * step
 
 
-def check_to_float(value: Any, source: str, target: str, rounding: str, clamp: bool) -> None:
+def check_to_float(value: Any, source: str, target: str, rounding: str, *, clamp: bool) -> None:
     kind = number_kind(dtype_of(target))
     assert isinstance(kind, FloatKind)
     scalar = np.array([value]).astype(dtype_of(source))[0]
@@ -185,7 +185,7 @@ def check_to_float(value: Any, source: str, target: str, rounding: str, clamp: b
     elif not clamp:
         expected = None
     elif kind.has_infinity:
-        expected = math.copysign(math.inf, rounded)
+        expected = math.inf if rounded > 0 else -math.inf
     else:
         expected = float(least) if rounded < least else kind.high
     if expected is None:
@@ -211,7 +211,12 @@ def test_floats_to_floats_are_exactly_rounded(
 ) -> None:
     with np.errstate(over="ignore"):
         assume(math.isfinite(np.array(value).astype(source)))
-    check_to_float(value, source, target, rounding, clamp)
+    check_to_float(value, source, target, rounding, clamp=clamp)
+
+
+@pytest.mark.parametrize("target", FLOATS)
+def test_the_greatest_float_is_out_of_range_or_itself(target: str) -> None:
+    check_to_float(np.finfo("f8").max, "float64", target, "nearest-even", clamp=False)
 
 
 @given(
@@ -227,7 +232,7 @@ def test_integers_to_floats_are_exactly_rounded(
     kind = number_kind(dtype_of(source))
     assert isinstance(kind, IntegerKind)
     value = data.draw(st.integers(kind.low, kind.high))
-    check_to_float(value, source, target, rounding, clamp)
+    check_to_float(value, source, target, rounding, clamp=clamp)
 
 
 @given(

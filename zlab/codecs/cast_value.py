@@ -314,7 +314,8 @@ def _round_to(values: Array, target: FloatKind, rounding: str) -> Array:
     if target.is_positive:
         # it has no values below the least: let them stay small, to be found out of range
         step = exponent - target.digits
-    with np.errstate(invalid="ignore"):
+    # a value rounded up beyond the last float64 is infinite, and so found out of range
+    with np.errstate(invalid="ignore", over="ignore"):
         whole = _round(np.ldexp(values, -step), rounding)
         rounded = np.ldexp(whole, step)
     return np.where(np.isfinite(values), rounded, values)
