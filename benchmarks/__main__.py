@@ -28,6 +28,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="small arrays and three rounds")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to a file")
+    parser.add_argument(
+        "--markdown", metavar="FILE", type=Path, help="write the table to a file, for the docs"
+    )
     parser.add_argument("--only", metavar="TEXT", default="", help="rows whose title has this text")
     parser.add_argument("--rounds", metavar="N", type=int, help="turns of each contender")
     parser.add_argument(
@@ -50,7 +53,8 @@ def main() -> int:
     peers = versions()
     about = environment(peers)
     results: list[Result] = []
-    print(*heading(about), "", sep="\n", flush=True)
+    above = list(heading(about))
+    print(*above, "", sep="\n", flush=True)
     with ExitStack() as stack:
         if options.data is None:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zlab-bench-")))
@@ -60,7 +64,11 @@ def main() -> int:
             print(f"measuring: {row.title}", file=sys.stderr, flush=True)
             place = available[row.dataset].write(root)
             results += measure(row, place, peers, rounds=rounds, repeats=3, side=side)
-    print(*lines(results), sep="\n")
+    table = list(lines(results))
+    print(*table, sep="\n")
+    if options.markdown is not None:
+        text = "\n\n".join([*above, "\n".join(table)])
+        options.markdown.write_text(text + "\n", encoding="utf-8")
     if options.json is not None:
         text = json.dumps(document(about, results), indent=1)
         options.json.write_text(text + "\n", encoding="utf-8")
