@@ -102,7 +102,7 @@ def make_room(store: Store, path: str, zarr_format: ZarrFormat, *, overwrite: bo
             else "there are objects already, though no array or group",
             store=store.name,
             key=path or None,
-            hint="Pass overwrite=True to replace everything that is there"
+            hint="Pass overwrite=True (--overwrite) to replace everything that is there"
             + ("" if is_node else "; a copy that was interrupted leaves such objects"),
         )
     if is_node:
