@@ -30,12 +30,12 @@ except ImportError as error:
     raise MissingExtraError("jax", "jax", "zlab.jax") from error
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Generator, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
     from zlab.array import Array
+    from zlab.stream.ahead import Halt
     from zlab.stream.samples import Batch, SampleStream
     from zlab.stream.stream import Tally
 
@@ -79,7 +79,7 @@ class Batches(Stream[T]):
             f"{self.prefetch} made ahead>"
         )
 
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[T]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[T]:
         """One epoch."""
         host = prefetched(
             (self._cast(batch) for batch in self.samples.items(halt, tally)),

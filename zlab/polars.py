@@ -36,13 +36,13 @@ except ImportError as error:
     raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from types import EllipsisType
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.stream.ahead import Halt
     from zlab.stream.chunks import Chunk, ChunkStream
     from zlab.stream.stream import Tally
 
@@ -138,7 +138,7 @@ class Frames(Stream[pl.DataFrame]):
         columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
         return f"<Frames [{columns}], at most {self._first.max_nchunks}, one a chunk>"
 
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[pl.DataFrame]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[pl.DataFrame]:
         """One iteration."""
         coords = self._read_coords()
         with ExitStack() as stack:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from zlab.stream.ahead import ReadAhead, Unit, prefetched
+from zlab.stream.ahead import Halt, ReadAhead, Unit, prefetched
 from zlab.stream.budget import Account
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def ahead_of(
     depth: int = 4,
     limit: int = 1000,
     ordered: bool = True,
-    halt: threading.Event | None = None,
+    halt: Halt | None = None,
 ) -> ReadAhead[int]:
     return ReadAhead(
         iter(source),
@@ -61,7 +61,7 @@ def ahead_of(
         width=width,
         depth=depth,
         ordered=ordered,
-        halt=halt or threading.Event(),
+        halt=halt or Halt(),
     )
 
 
@@ -186,7 +186,7 @@ def test_closing_does_not_wait_for_what_is_being_loaded(wait_until: Wait) -> Non
 
 
 def test_a_halt_ends_a_consumer_that_waits(wait_until: Wait) -> None:
-    source, halt = Source(None, held=[0]), threading.Event()
+    source, halt = Source(None, held=[0]), Halt()
     ended = threading.Event()
 
     def consume() -> None:
@@ -203,7 +203,7 @@ def test_a_halt_ends_a_consumer_that_waits(wait_until: Wait) -> None:
 
 
 def test_two_that_share_a_halt_do_not_end_each_other() -> None:
-    halt = threading.Event()
+    halt = Halt()
     short, long = ahead_of(Source(1), halt=halt), ahead_of(Source(50), halt=halt)
     iterator = iter(long)
     nbytes, _ = next(iterator)
@@ -216,7 +216,7 @@ def test_two_that_share_a_halt_do_not_end_each_other() -> None:
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_prefetched_items_are_the_items(depth: int) -> None:
-    halt = threading.Event()
+    halt = Halt()
     assert list(prefetched(iter("abc"), n=3, nbytes=1, depth=depth, halt=halt)) == list("abc")
 
 
@@ -229,5 +229,5 @@ def test_prefetched_items_are_made_by_one_thread_at_a_time() -> None:
             inside.release()
             yield number
 
-    halt = threading.Event()
+    halt = Halt()
     assert list(prefetched(items(), n=200, nbytes=1, depth=3, halt=halt)) == list(range(200))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from zlab.engine.workers import submit
 from zlab.stream.budget import Account
@@ -21,6 +21,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WAKE_S = 0.5  # a wait without a limit cannot be interrupted on Windows
+
+
+class Halt:
+    """Ends an iteration at once, from whichever thread."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waited_for: list[SimpleQueue[Any]] = []
+
+    def is_set(self) -> bool:
+        """Whether the iteration is to end."""
+        return self._set
+
+    def set(self) -> None:
+        """Has the iteration end."""
+        self._set = True
+        for queue in self._waited_for:
+            queue.put(None)
+
+    def wakes(self, queue: SimpleQueue[Any]) -> None:
+        """Puts `None` into a queue when it is set."""
+        self._waited_for.append(queue)
 
 
 class Unit(NamedTuple, Generic[T]):
@@ -49,11 +71,12 @@ class ReadAhead(Generic[T]):
         units: What is loaded; asked for the next one by one thread at a time, never by the
             consumer's.
         account: Each unit's bytes are taken from it before it is loaded. The consumer gives them
-            back with `release` when it hands the value on.
+            back with `release` as it hands the value on; what is left at the end is given back
+            then. It is this iteration's alone.
         width: Units that are loaded at once.
         depth: Units that are loaded or wait for the consumer, at most.
         ordered: Hand on in the order of `units`, else as they come.
-        halt: Ends the iteration when it is set, by whichever thread.
+        halt: Ends the iteration when it is set. Several may share it.
     """
 
     def __init__(
@@ -64,7 +87,7 @@ class ReadAhead(Generic[T]):
         width: int,
         depth: int,
         ordered: bool,
-        halt: threading.Event,
+        halt: Halt,
     ) -> None:
         self._units = units
         self._account = account
@@ -72,13 +95,19 @@ class ReadAhead(Generic[T]):
         self._depth = depth
         self._ordered = ordered
         self._halt = halt
-        self._lock = threading.Lock()
         self._arrived: SimpleQueue[_Loaded[T] | None] = SimpleQueue()
+        halt.wakes(self._arrived)
+        # the consumer's alone: what came before its turn
         self._early: dict[int, _Loaded[T]] = {}
+        # held while the next unit is planned, which may take long; never by the consumer
+        self._planning = threading.Lock()
+        # held for a moment, to look at what follows or to change it
+        self._lock = threading.Lock()
         self._waiting: Unit[T] | None = None
         self._workers = 0
         self._taken = 0
         self._handed_on = 0
+        self._nbytes_loading = 0
         self._exhausted = False
         self._closed = False
 
@@ -90,12 +119,12 @@ class ReadAhead(Generic[T]):
         """
         try:
             while (loaded := self._next()) is not None:
-                if loaded.error is not None:
-                    self._account.release(loaded.nbytes)
-                    raise loaded.error
+                error = loaded.error
                 nbytes, value = loaded.nbytes, cast("T", loaded.value)
                 # what the consumer lets go of must not live on here
                 del loaded
+                if error is not None:
+                    raise_in_turn(error)
                 yield nbytes, value
                 del value
         finally:
@@ -103,7 +132,10 @@ class ReadAhead(Generic[T]):
 
     def release(self, nbytes: int) -> None:
         """The consumer no longer holds so many bytes: there is room for more."""
-        self._account.release(nbytes)
+        with self._lock:
+            if self._closed:
+                return
+            self._account.release(nbytes)
         self._start_worker()
 
     def _next(self) -> _Loaded[T] | None:
@@ -131,8 +163,11 @@ class ReadAhead(Generic[T]):
 
     @property
     def _ended(self) -> bool:
-        # others may share the halt, so that it is not set by one that ends
         return self._closed or self._halt.is_set()
+
+    @property
+    def _has_room(self) -> bool:
+        return not self._ended and self._taken - self._handed_on < self._depth
 
     def _start_worker(self) -> None:
         """Starts a worker if there is room for a unit; it starts the next one in its turn."""
@@ -140,9 +175,8 @@ class ReadAhead(Generic[T]):
             waiting = self._waiting
             if (
                 self._exhausted
-                or self._ended
                 or self._workers == self._width
-                or self._taken - self._handed_on >= self._depth
+                or not self._has_room
                 or (waiting is not None and not self._account.fits(waiting.nbytes))
             ):
                 return
@@ -160,7 +194,8 @@ class ReadAhead(Generic[T]):
             except BaseException as failure:  # noqa: BLE001  raised again by the consumer
                 error = failure
             with self._lock:
-                if self._ended:
+                self._nbytes_loading -= unit.nbytes
+                if self._closed:
                     self._account.release(unit.nbytes)
                 else:
                     self._arrived.put(_Loaded(number, unit.nbytes, value, error))
@@ -168,48 +203,49 @@ class ReadAhead(Generic[T]):
             del taken, unit, value, error
 
     def _take(self) -> tuple[int, Unit[T]] | None:
-        with self._lock:
-            room = self._taken - self._handed_on < self._depth and not self._ended
-            unit = self._peek() if room else None
-            if unit is None or not self._account.admit(unit.nbytes):
-                self._workers -= 1
-                if self._exhausted:
-                    # the consumer may wait for a unit that will never come
-                    self._arrived.put(None)
-                return None
-            self._waiting = None
-            self._taken += 1
-            return self._taken - 1, unit
+        with self._planning:
+            unit = self._peek() if self._has_room else None
+            with self._lock:
+                if unit is None or self._ended or not self._account.admit(unit.nbytes):
+                    self._workers -= 1
+                    if self._exhausted:
+                        # the consumer may wait for a unit that will never come
+                        self._arrived.put(None)
+                    return None
+                self._waiting = None
+                self._nbytes_loading += unit.nbytes
+                self._taken += 1
+                return self._taken - 1, unit
 
     def _peek(self) -> Unit[T] | None:
         if self._waiting is None and not self._exhausted:
             try:
                 self._waiting = next(self._units, None)
             except BaseException as failure:  # noqa: BLE001  raised again by the consumer
-                self._waiting = Unit(0, _raising(failure))
+                self._waiting = Unit(0, partial(raise_in_turn, failure))
                 self._units = iter(())
             self._exhausted = self._waiting is None
         return self._waiting
 
     def _close(self) -> None:
-        """Lets go of what was not handed on; what is being loaded is dropped when it is there."""
+        """Lets go of all but what is being loaded, which is dropped when it is there."""
         with self._lock:
             self._closed = True
-        left = list(self._early.values())
+            self._account.release(self._account.held - self._nbytes_loading)
         self._early.clear()
-        while True:
-            try:
-                loaded = self._arrived.get_nowait()
-            except Empty:
-                break
-            if loaded is not None:
-                left.append(loaded)
-        self._account.release(sum(loaded.nbytes for loaded in left))
+        self._arrived = SimpleQueue()
 
 
-def prefetched(
-    items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: threading.Event
-) -> Iterator[T]:
+def raise_in_turn(error: BaseException) -> NoReturn:
+    """Raises an error that happened in another thread."""
+    try:
+        raise error
+    finally:
+        # else the error, its traceback and this frame keep each other alive, and much besides
+        del error
+
+
+def prefetched(items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: Halt) -> Iterator[T]:
     """Has another thread make the next items of an iterator while the consumer works.
 
     Args:
@@ -233,10 +269,3 @@ def prefetched(
     for size, item in ahead:
         ahead.release(size)
         yield item
-
-
-def _raising(failure: BaseException) -> Callable[[], NoReturn]:
-    def load() -> NoReturn:
-        raise failure
-
-    return load

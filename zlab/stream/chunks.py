@@ -16,7 +16,7 @@ from zlab.engine.read import load_run
 from zlab.engine.selection import parse_region
 from zlab.errors import ChunkReadError
 from zlab.memory import aligned_empty
-from zlab.stream.ahead import ReadAhead, Unit
+from zlab.stream.ahead import ReadAhead, Unit, raise_in_turn
 from zlab.stream.budget import Account
 from zlab.stream.plan import StreamPlan
 from zlab.stream.runs import Runs
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from zlab.engine.plan import ChunkJob
     from zlab.engine.read import LoadedChunk
     from zlab.engine.selection import Span
+    from zlab.stream.ahead import Halt
     from zlab.stream.plan import Coords, Order
     from zlab.stream.stream import Tally
 
@@ -114,38 +115,35 @@ class ChunkStream(Stream[Chunk]):
             f"{self.max_bytes / (1 << 20):g} MiB ahead at most>"
         )
 
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[Chunk]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[Chunk]:
         """One iteration."""
-        runs = self._runs()
+        runs = self._runs(halt)
         slots = None
         if not self.layout.store.local:
             # many requests wait for the store, but no more threads decode than there are cores
             slots = threading.BoundedSemaphore(settings.threads)
-        account = Account(self.max_bytes)
         ahead = ReadAhead(
             (Unit(nbytes, partial(self._load, run, runs, slots, halt)) for nbytes, run in runs),
-            account,
+            Account(self.max_bytes),
             width=self.concurrency,
             depth=2 * self.concurrency,
             ordered=self.order != "any",
             halt=halt,
         )
-        for nbytes, (chunks, error) in ahead:
-            left = nbytes
-            try:
-                while chunks:
-                    n = chunks[0].data.nbytes
-                    tally.add(1, n)
-                    ahead.release(n)
-                    left -= n
-                    # not held by a name here: it is the consumer's alone
-                    yield chunks.popleft()
-            finally:
-                account.release(left)
+        for rest, (chunks, error) in ahead:
+            while chunks:
+                nbytes = chunks[0].data.nbytes
+                tally.add(1, nbytes)
+                ahead.release(nbytes)
+                rest -= nbytes  # noqa: PLW2901  what is left of it
+                # not held by a name here: it is the consumer's alone
+                yield chunks.popleft()
+            # what was taken for chunks that turned out to be absent
+            ahead.release(rest)
             if error is not None:
-                raise error
+                raise_in_turn(error)
 
-    def _runs(self) -> Runs:
+    def _runs(self, halt: Halt) -> Runs:
         plan, width = self.plan, self.concurrency
         budget = min(self.max_bytes, settings.memory_budget)
         if self.layout.store.local:
@@ -158,6 +156,7 @@ class ChunkStream(Stream[Chunk]):
         return Runs(
             self.layout,
             plan,
+            halt,
             stored_only=not self.include_missing,
             max_chunks=max_chunks,
             max_bytes=min(max_bytes, budget // (2 * width)),
@@ -168,7 +167,7 @@ class ChunkStream(Stream[Chunk]):
         run: Run,
         runs: Runs,
         slots: threading.BoundedSemaphore | None,
-        halt: threading.Event,
+        halt: Halt,
     ) -> tuple[deque[Chunk], ChunkReadError | None]:
         """The chunks of a run in order, up to the first that fails."""
         loaded: dict[Coords, LoadedChunk] = {}

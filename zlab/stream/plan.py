@@ -101,12 +101,16 @@ class StreamPlan:
 
     def __iter__(self) -> Iterator[Coords]:
         """The coordinates of the chunks; of a stream in any order, those in C order by shard."""
-        return (coords for _, coords in self.walk())
+        return (coords for _, coords in self.walk() if self.wants(coords))
+
+    def wants(self, coords: Coords) -> bool:
+        """Whether the filter lets a chunk pass."""
+        return self._filter is None or bool(self._filter(coords))
 
     def walk(
         self, objects: Iterable[Coords] | None = None, *, after: Coords | None = None
     ) -> Iterator[tuple[Coords | None, Coords]]:
-        """Shards (`None` where there are none) and chunks, in the stream's order.
+        """Shards (`None` where there are none) and chunks, in the stream's order, unfiltered.
 
         Args:
             objects: Visit only these stored objects; they stand in C order, inside the region.
@@ -122,14 +126,12 @@ class StreamPlan:
         else:
             pairs = self._by_shard(objects)
         last = None if after is None else self._place(after)
-        chunk_filter = self._filter
         for shard, coords in pairs:
             if last is not None:
                 if self._place(coords) <= last:
                     continue
                 last = None
-            if chunk_filter is None or chunk_filter(coords):
-                yield shard, coords
+            yield shard, coords
 
     def _bare(self, objects: Iterable[Coords] | None) -> Iterator[tuple[None, Coords]]:
         for coords in c_order(self.object_ranges) if objects is None else objects:

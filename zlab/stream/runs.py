@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob
+    from zlab.stream.ahead import Halt
     from zlab.stream.plan import Coords, StreamPlan
 
 ABSENT_IN_A_ROW = 64
@@ -39,6 +40,7 @@ class Runs:
     Args:
         layout: Of the array.
         plan: What is visited.
+        halt: Ends the iteration when it is set.
         stored_only: Leave out what a listing does not name.
         max_chunks: Chunks of a run at most.
         max_bytes: Bytes of a run at most, if it has more than one chunk.
@@ -48,6 +50,7 @@ class Runs:
         self,
         layout: ArrayLayout,
         plan: StreamPlan,
+        halt: Halt,
         *,
         stored_only: bool,
         max_chunks: int,
@@ -55,13 +58,17 @@ class Runs:
     ) -> None:
         self._layout = layout
         self._plan = plan
+        self._halt = halt
         self._may_list = stored_only
         self._max_chunks = max_chunks
         self._max_bytes = max_bytes
         self._absent = 0
 
     def saw(self, *, present: int, absent: int) -> None:
-        """The next objects in the stream's order were there, or were not."""
+        """The next objects in the stream's order were there, or were not.
+
+        Threads may count past each other: then the listing comes a little later.
+        """
         self._absent = 0 if present else self._absent + absent
 
     def __iter__(self) -> Iterator[tuple[int, Run]]:
@@ -90,6 +97,10 @@ class Runs:
         jobs: list[ChunkJob] = []
         held = 0
         for home, coords in pairs:
+            if self._halt.is_set():
+                return
+            if not self._plan.wants(coords):
+                continue
             job = self._plan.job(coords)
             nbytes = itemsize * prod([part.stop - part.start for part in job.target])
             full = len(jobs) >= self._max_chunks or held + nbytes > self._max_bytes

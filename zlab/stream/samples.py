@@ -28,12 +28,12 @@ from zlab.stream.slices import SliceStream
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.stream.ahead import Halt
     from zlab.stream.stream import Tally
 
 Batch: TypeAlias = "tuple[NDArray[Any], ...]"
@@ -179,7 +179,7 @@ class SampleStream(Stream[Batch]):
                 "first axis",
             )
 
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[Batch]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[Batch]:
         """One iteration."""
         if self.shuffle:
             return self._shuffled(halt, tally)
@@ -204,7 +204,7 @@ class SampleStream(Stream[Batch]):
     def _slabs_nbytes(self) -> int:
         return sum(slices.plan.nbytes_held for slices in self._slices)
 
-    def _in_order(self, halt: threading.Event, tally: Tally) -> Generator[Batch]:
+    def _in_order(self, halt: Halt, tally: Tally) -> Generator[Batch]:
         for parts in zip(*(slices.items(halt, tally) for slices in self._slices), strict=True):
             yield tuple(part.data for part in parts)
 
@@ -258,7 +258,7 @@ class SampleStream(Stream[Batch]):
         # so that the next window can be read while this one is handed on
         return max(1, min(wanted, (self.max_bytes - self._whole_nbytes) // 2) // block)
 
-    def _shuffled(self, halt: threading.Event, tally: Tally) -> Generator[Batch]:
+    def _shuffled(self, halt: Halt, tally: Tally) -> Generator[Batch]:
         entropy = np.random.SeedSequence(self.seed).entropy
         order = Permutation(self._cuts.nblocks, np.random.SeedSequence(entropy, spawn_key=(0,)))
         at_once = settings.threads if self.layout.store.local else settings.fetch_concurrency
@@ -300,17 +300,14 @@ class SampleStream(Stream[Batch]):
 
     def _windows(self, ahead: ReadAhead[_Part], tally: Tally) -> Generator[_Window]:
         held = 0
-        try:
-            for nbytes, (window, nchunks, is_last) in ahead:
-                held += nbytes
-                tally.nchunks += nchunks
-                if is_last:
-                    yield window
-                    ahead.release(held)
-                    held = 0
-                del window
-        finally:
-            ahead.release(held)
+        for nbytes, (window, nchunks, is_last) in ahead:
+            held += nbytes
+            tally.nchunks += nchunks
+            if is_last:
+                yield window
+                ahead.release(held)
+                held = 0
+            del window
 
     def _blocks(self, order: Permutation) -> Iterator[Unit[_Part]]:
         """What is read, block by block; the first block of a window takes the bytes of all."""

@@ -20,12 +20,12 @@ from zlab.stream.chunks import at_least_one, format_region
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.stream.ahead import Halt
     from zlab.stream.stream import Tally
 
 
@@ -155,7 +155,7 @@ class SliceStream(Stream[Slice]):
         begin = start + first * step
         return slice(begin, begin + (n - 1) * step + 1 if n else begin, step)
 
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[Slice]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[Slice]:
         """One iteration."""
         axis, count = self.axis, self.span.count
         shape = self.layout.metadata.shape
@@ -170,37 +170,39 @@ class SliceStream(Stream[Slice]):
             along = self._along(first, data.shape[axis])
             return Slice(along.start, along.stop, axis, (*before, along, *behind), data)
 
-        account = Account(self.max_bytes - self.plan.slice_nbytes)
         width = self._slabs_at_once()
         ahead = ReadAhead(
-            self._slabs(), account, width=width, depth=2 * width, ordered=True, halt=halt
+            self._slabs(),
+            Account(self.max_bytes - self.plan.slice_nbytes),
+            width=width,
+            depth=2 * width,
+            ordered=True,
+            halt=halt,
         )
         done = 0  # positions that were handed on or lie in `joined`
         joined: NDArray[Any] | None = None
         for nbytes, (slab, nchunks) in ahead:
             tally.nchunks += nchunks
             taken = 0
-            try:
-                while taken < slab.shape[axis]:
-                    first = done - done % self.length
-                    want = min(self.length, count - first)
-                    n = min(first + want - done, slab.shape[axis] - taken)
-                    if n == want == slab.shape[axis]:
-                        joined = slab
-                    else:
-                        if joined is None:
-                            whole = (*shape[:axis], want, *shape[axis + 1 :])
-                            joined = aligned_empty(whole, self.layout.dtype)
-                        joined[positions(done - first, n)] = slab[positions(taken, n)]
-                    taken += n
-                    done += n
-                    if done == first + want:
-                        item, joined = cut(first, joined), None
-                        yield item
-                        del item
-            finally:
-                del slab
-                account.release(nbytes)
+            while taken < slab.shape[axis]:
+                first = done - done % self.length
+                want = min(self.length, count - first)
+                n = min(first + want - done, slab.shape[axis] - taken)
+                if n == want == slab.shape[axis]:
+                    joined = slab
+                else:
+                    if joined is None:
+                        whole = (*shape[:axis], want, *shape[axis + 1 :])
+                        joined = aligned_empty(whole, self.layout.dtype)
+                    joined[positions(done - first, n)] = slab[positions(taken, n)]
+                taken += n
+                done += n
+                if done == first + want:
+                    item, joined = cut(first, joined), None
+                    yield item
+                    del item
+            del slab
+            ahead.release(nbytes)
 
     def _slabs_at_once(self) -> int:
         """As many as keep the store and the cores busy; a slab of many chunks does by itself."""

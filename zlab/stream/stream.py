@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from zlab.stream.ahead import Halt
 from zlab.telemetry.events import StreamStart, StreamStop
 from zlab.telemetry.hub import hub
 
@@ -54,7 +54,7 @@ class Stream(ABC, Generic[T]):
 
     kind: ClassVar[str]
     layout: ArrayLayout
-    _iterations: WeakKeyDictionary[Generator[T], threading.Event] = field(
+    _iterations: WeakKeyDictionary[Generator[T], Halt] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
 
@@ -64,18 +64,18 @@ class Stream(ABC, Generic[T]):
         """Chunks that an iteration visits at most."""
 
     @abstractmethod
-    def items(self, halt: threading.Event, tally: Tally) -> Generator[T]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[T]:
         """One iteration, which ends soon after `halt` is set."""
 
     def __iter__(self) -> Generator[T]:
-        return self._begin(threading.Event())
+        return self._begin(Halt())
 
-    def _begin(self, halt: threading.Event) -> Generator[T]:
+    def _begin(self, halt: Halt) -> Generator[T]:
         iteration = self._observed(halt)
         self._iterations[iteration] = halt
         return iteration
 
-    def _observed(self, halt: threading.Event) -> Generator[T]:
+    def _observed(self, halt: Halt) -> Generator[T]:
         number, start, tally = hub.new_stream(), perf_counter(), Tally()
         store, path = self.layout.store.name, self.layout.path
         if hub.active:
@@ -114,7 +114,7 @@ class Stream(ABC, Generic[T]):
     async def __aiter__(self) -> AsyncGenerator[T]:
         import asyncio  # noqa: PLC0415  it costs 30 ms, and whoever is here has it
 
-        halt = threading.Event()
+        halt = Halt()
         iteration = self._begin(halt)
         step: asyncio.Future[object] | None = None
         try:
