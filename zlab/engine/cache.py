@@ -11,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class CacheInfo:
     max_nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry(NamedTuple):
+    """What is kept, and of which version of the object."""
+
     array: NDArray[Any]
     version: object
 
@@ -78,7 +79,7 @@ class Cache:
         self._hits = self._misses = self._evictions = 0
         _caches.add(self)
 
-    def get(self, store: Store, key: str, part: Part = None) -> NDArray[Any] | None:
+    def get(self, store: Store, key: str, part: Part = None) -> Entry | None:
         """A valid entry, `None` where there is none."""
         entry = self._entries.get((store, key, part))
         if entry is None or entry.version != store.version(key):
@@ -88,7 +89,7 @@ class Cache:
             if (store, key, part) in self._entries:
                 self._entries.move_to_end((store, key, part))
         self._hits += 1
-        return entry.array
+        return entry
 
     def put(
         self, store: Store, key: str, array: NDArray[Any], version: object, part: Part = None
@@ -107,7 +108,7 @@ class Cache:
         array.flags.writeable = False
         with self._lock:
             self._remove(store, key, part)
-            self._entries[store, key, part] = _Entry(array, version)
+            self._entries[store, key, part] = Entry(array, version)
             self._parts.setdefault((store, key), set()).add(part)
             self._nbytes += array.nbytes
             while self._nbytes > self._max_nbytes:
@@ -123,7 +124,7 @@ class Cache:
     def clear(self) -> None:
         """Forgets everything."""
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[Store, str, Part], _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[Store, str, Part], Entry] = OrderedDict()
         self._parts: dict[_Object, set[Part]] = {}
         self._nbytes = 0
 

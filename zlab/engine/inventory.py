@@ -38,9 +38,10 @@ def stored_sizes(layout: ArrayLayout) -> NDArray[np.int64]:
             sizes[coords] = nbytes
         return sizes
     for shard, _ in stored_objects(layout):
-        index = read_index(layout, shard)
-        if index is None:
+        read = read_index(layout, shard)
+        if read is None:
             continue
+        index = read.array
         offsets, lengths = index[..., 0], index[..., 1]
         there = (offsets != MISSING) | (lengths != MISSING)
         inner = np.where(there, lengths, 0).astype(np.int64)

@@ -232,11 +232,11 @@ def place_cached(layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any])
     others = []
     for job in run.jobs:
         key, part = _cache_key(layout, job.coords)
-        chunk = cache.get(layout.store, key, part)
-        if chunk is None:
+        kept = cache.get(layout.store, key, part)
+        if kept is None:
             others.append(job)
         else:
-            job.part_of(box)[...] = chunk[job.source]
+            job.part_of(box)[...] = kept.array[job.source]
     return Run(run.shard, others)
 
 

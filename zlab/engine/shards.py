@@ -12,7 +12,7 @@ import numpy as np
 
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
-from zlab.engine.cache import Cache
+from zlab.engine.cache import Cache, Entry
 from zlab.errors import ChunkReadError
 from zlab.stores.base import Range, Suffix
 
@@ -40,7 +40,7 @@ _ATTEMPTS = 3
 _indices = Cache(settings.shard_index_cache)
 
 
-def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64] | None:
+def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
     """The index of a shard, offsets and lengths along the last axis; `None` where there is none.
 
     Raises:
@@ -52,9 +52,9 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64
         return None
     key = layout.key(shard)
     cache = layout.access.cache or _indices
-    index = cache.get(layout.store, key)
-    if index is not None:
-        return index
+    kept = cache.get(layout.store, key)
+    if kept is not None:
+        return kept
     version = layout.store.version(key)
     size = sharding.index_nbytes
     at_end = sharding.index_location == "end"
@@ -63,7 +63,7 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64
         return None
     index = sharding.decode_index(data)
     cache.put(layout.store, key, index, version)
-    return index
+    return Entry(index, version)
 
 
 def fetch_from_shard(
@@ -81,12 +81,12 @@ def fetch_from_shard(
     """
     store, key = layout.store, layout.key(shard)
     for _ in range(_ATTEMPTS):
-        version = store.version(key)
-        index = read_index(layout, shard)
-        if index is None:
+        read = read_index(layout, shard)
+        if read is None:
             for job in jobs:
                 yield job, None
             return
+        index, version = read
         present: list[_Place] = []
         for job, (offset, nbytes) in zip(jobs, _places(layout, shard, index, jobs), strict=True):
             if offset == MISSING and nbytes == MISSING:
