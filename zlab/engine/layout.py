@@ -87,6 +87,9 @@ class ArrayLayout:
             error.locate(store=store.name, key=path)
             raise
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return ArrayLayout, (self.node_store, self.path, self.metadata, self.access)
+
     def _resolve(self, shape: tuple[int, ...]) -> Pipeline:
         pipeline = self._pipelines.get(shape)
         if pipeline is None:
