@@ -10,12 +10,10 @@ import pytest
 
 zarr = pytest.importorskip("zarr")
 
-from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest  # noqa: E402
-from zarr.core.buffer import Buffer, cpu  # noqa: E402
+from zarr.core.buffer import cpu  # noqa: E402
 from zarr.core.sync import sync  # noqa: E402
 from zarr.testing.store import StoreTests  # noqa: E402
 
-from zlab.errors import StoreError  # noqa: E402
 from zlab.stores.fsspec import FsspecStore  # noqa: E402
 from zlab.stores.local import LocalStore  # noqa: E402
 from zlab.stores.memory import MemoryStore  # noqa: E402
@@ -25,6 +23,8 @@ from zlab.zarr import Store  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from zarr.core.buffer import Buffer
 
 _numbers = itertools.count()
 

@@ -12,6 +12,7 @@ import asyncio
 import os
 import weakref
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zarr.storage
@@ -38,7 +39,7 @@ from zlab.stores.local import LocalStore
 from zlab.zarr.buffers import bytes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from zarr.abc.store import ByteRequest
 
@@ -231,7 +232,7 @@ class ZarrStore:
             self._call(
                 "the object cannot be deleted",
                 key,
-                lambda store: _unless_absent(store.delete(key)),
+                lambda store: _delete(store, key),
                 lambda store: store.delete_sync(key),
             )
 
@@ -403,15 +404,27 @@ def _below(prefix: str) -> str:
     return f"{prefix}/" if prefix else ""
 
 
-async def _unless_absent(awaitable: Awaitable[None]) -> None:
-    try:
-        await awaitable
-    except (FileNotFoundError, KeyError):
-        return
+async def _delete(store: AbstractStore, key: str) -> None:
+    with suppress(FileNotFoundError, KeyError):
+        if isinstance(store, zarr.storage.FsspecStore):
+            # zarr-python's own takes "[" for a pattern
+            await store.fs._rm_file(_path(store, key))  # noqa: SLF001  as zarr asks it
+        else:
+            await store.delete(key)
+
+
+def _path(store: zarr.storage.FsspecStore, key: str) -> str:
+    return f"{store.path.rstrip('/')}/{key}"
 
 
 async def _size(store: AbstractStore, key: str) -> int | None:
-    # a directory has a size too
+    # a directory exists too, and has a size
+    if isinstance(store, zarr.storage.FsspecStore):
+        try:
+            info = await store.fs._info(_path(store, key))  # noqa: SLF001  as zarr asks it
+        except store.allowed_exceptions:
+            return None
+        return None if info["type"] == "directory" else int(info["size"])
     if not await store.exists(key):
         return None
     try:
@@ -421,35 +434,51 @@ async def _size(store: AbstractStore, key: str) -> int | None:
 
 
 async def _delete_below(store: AbstractStore, prefix: str) -> None:
-    if prefix and await store.exists(prefix):
+    if prefix and await _size(store, prefix) is not None:
         return  # an object has nothing below, and some stores would take it along
-    await (store.delete_dir(prefix) if prefix else store.clear())
+    if prefix and not isinstance(store, zarr.storage.FsspecStore):
+        await store.delete_dir(prefix)
+        return
+    # of a root some stores stop at the first directory; fsspec takes "[" for a pattern
+    below = _below(prefix)
+    keys = [key async for key in store.list_prefix(below) if key.startswith(below)]
+    await _each(keys, lambda key: _delete(store, key))
 
 
-async def _entries(store: AbstractStore, keys: Iterable[str]) -> list[Entry | None]:
+async def _each(keys: Iterable[str], call: Callable[[str], Awaitable[T]]) -> Sequence[T]:
+    """Calls for all keys, so many at once as requests may be in flight."""
     slots = asyncio.Semaphore(settings.fetch_concurrency)
 
-    async def entry(key: str) -> Entry | None:
+    async def one(key: str) -> T:
         async with slots:
-            nbytes = await _size(store, key)
-        return None if nbytes is None else Entry(key, nbytes)
+            return await call(key)
 
-    return await asyncio.gather(*map(entry, keys))
+    return await asyncio.gather(*map(one, keys))
+
+
+async def _entry(store: AbstractStore, key: str) -> Entry | None:
+    nbytes = await _size(store, key)
+    return None if nbytes is None else Entry(key, nbytes)
 
 
 async def _entries_below(store: AbstractStore, prefix: str) -> list[Entry]:
     below = _below(prefix)
     keys = [key async for key in store.list_prefix(below) if key.startswith(below)]
-    return [entry for entry in await _entries(store, keys) if entry is not None]
+    entries = await _each(keys, lambda key: _entry(store, key))
+    return [entry for entry in entries if entry is not None]
 
 
 async def _one_level(store: AbstractStore, prefix: str) -> Listing:
+    lists_files = isinstance(store, zarr.storage.FsspecStore)  # a file is listed as itself
+    if lists_files and prefix and await _size(store, prefix) is not None:
+        return Listing([], [])
     below = _below(prefix)
     names = {name.rstrip("/") async for name in store.list_dir(prefix)}
     keys = [below + name for name in sorted(names) if name]
     files: list[Entry] = []
     prefixes: list[str] = []
-    for key, entry in zip(keys, await _entries(store, keys), strict=True):
+    entries = await _each(keys, lambda key: _entry(store, key))
+    for key, entry in zip(keys, entries, strict=True):
         if entry is None:
             prefixes.append(key)
         else:

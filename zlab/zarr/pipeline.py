@@ -125,7 +125,8 @@ class CodecPipeline(zarr.abc.codec.CodecPipeline):
 
     def evolve_from_array_spec(self, array_spec: ArraySpec) -> Self:
         """The pipeline with codecs that know their chunks."""
-        return type(self)(self._base.evolve_from_array_spec(array_spec), self._metadata)
+        base = BatchedCodecPipeline.from_codecs(_evolved(self, array_spec))
+        return type(self)(base, self._metadata)
 
     @property
     def _base(self) -> Any:
@@ -520,7 +521,16 @@ def _base_of(metadata: ArrayV2Metadata | ArrayV3Metadata) -> BatchedCodecPipelin
         config=ArrayConfig.from_dict({}),
         prototype=default_buffer_prototype(),
     )
-    return BatchedCodecPipeline.from_codecs(metadata.codecs).evolve_from_array_spec(spec)
+    return BatchedCodecPipeline.from_codecs(_evolved(metadata.codecs, spec))
+
+
+def _evolved(codecs: Iterable[Codec], spec: ArraySpec) -> list[Codec]:
+    """The codecs, each with what it needs to know of the chunks that it gets."""
+    evolved: list[Codec] = []
+    for codec in codecs:
+        evolved.append(codec.evolve_from_array_spec(spec))
+        spec = evolved[-1].resolve_metadata(spec)
+    return evolved
 
 
 _said: set[str] = set()
