@@ -27,7 +27,7 @@ from zlab.array import Array
 from zlab.config import settings
 from zlab.errors import DataTypeError, MemoryBudgetError, MissingExtraError
 from zlab.group import Group
-from zlab.stream.chunks import at_least_one, stream_chunks
+from zlab.stream.chunks import at_least_one, fill_of, stream_chunks
 from zlab.stream.stream import Stream
 
 try:
@@ -184,7 +184,7 @@ class Frames(Stream[pl.DataFrame]):
                 if name in behind:
                     values[name] = heads.pop(name).data.reshape(-1)
                 else:
-                    values[name] = np.full(due.data.size, stream.layout.fill, stream.layout.dtype)
+                    values[name] = fill_of(stream.layout, stream.plan.job(due.coords)).reshape(-1)
             yield due.region, values
 
 

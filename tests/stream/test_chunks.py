@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from functools import partial
 from itertools import pairwise
@@ -198,7 +199,38 @@ def test_a_filter_is_asked_before_reading(counted: Callable[..., Any]) -> None:
     assert set(made.chunk_gets()) == {"c/1", "c/3"}
 
 
+def test_a_filter_that_lets_nothing_pass_can_be_interrupted() -> None:
+    array = zlab.create_array("memory://", shape=(10**6, 10**6), chunks=(1, 1), dtype="int8")
+    asked = threading.Event()
+    with array.stream_chunks(filter=lambda _: asked.set()) as stream:
+        thread = threading.Thread(target=lambda: list(stream))
+        thread.start()
+        assert asked.wait(60)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_filter_that_fails_is_an_error() -> None:
+    array = zlab.create_array("memory://", shape=8, chunks=2, dtype="int8")
+    wanted: dict[tuple[int, ...], bool] = {(0,): True, (1,): False}
+    with pytest.raises(KeyError, match="2"):
+        list(array.stream_chunks(filter=wanted.__getitem__))
+
+
 # -- what is not stored
+
+
+@pytest.mark.parametrize("shards", [None, 6])
+def test_missing_chunks_are_errors_where_that_was_asked_for(shards: int | None) -> None:
+    store = MemoryStore()
+    zlab.create_array(store, shape=12, chunks=2, shards=shards, dtype="int8")[0:4] = 1
+    array = zlab.open_array(store, missing="raise")
+    assert [chunk.coords for chunk in array.stream_chunks()] == [(0,), (1,)]
+    chunks = iter(array.stream_chunks(include_missing=True, concurrency=1))
+    assert [next(chunks).coords, next(chunks).coords] == [(0,), (1,)]
+    with pytest.raises(ChunkReadError, match="the chunk is not stored") as caught:
+        next(chunks)
+    assert caught.value.coords == (2,)
 
 
 @pytest.mark.parametrize("ordered", [None, True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 import zlab
 from zlab.errors import ChunkReadError
 from zlab.stores.memory import MemoryStore
+from zlab.stream import stream_samples
 from zlab.stream.budget import process_held
 from zlab.telemetry import capture
 from zlab.testing import InterposedStore
@@ -221,3 +223,21 @@ def test_a_forked_child_streams_for_itself() -> None:
         [sys.executable, "-c", FORKED], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stdout.splitlines() == ["0", str(499500 - 10)], done.stderr
+
+
+def test_a_description_travels_to_another_process(counted: Callable[..., Any]) -> None:
+    array = counted((40, 3), chunks=(4, 3), shards=(8, 3)).array
+    array = zlab.Array(array.store.store, array.path, array.metadata)
+    for stream in (
+        array.stream_chunks(region=slice(3, 20), concurrency=3, ordered=True),
+        array.stream_slices(1, length=2),
+    ):
+        begun = iter(stream)
+        next(begun)
+        other = pickle.loads(pickle.dumps(stream))  # noqa: S301  our own
+        assert repr(other).split(">")[0].split("[")[1] == repr(stream).split(">")[0].split("[")[1]
+        assert [item.data.tolist() for item in other] == [item.data.tolist() for item in stream]
+        begun.close()
+    samples = stream_samples([array.layout], 16, shuffle=True, seed=4)
+    other = pickle.loads(pickle.dumps(samples))  # noqa: S301  our own
+    assert [batch[0].tolist() for batch in other] == [batch[0].tolist() for batch in samples]

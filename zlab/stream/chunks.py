@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from zlab.config import settings
 from zlab.engine.plan import Run
-from zlab.engine.read import load_run
+from zlab.engine.read import absent, load_run
 from zlab.engine.selection import parse_region
 from zlab.errors import ChunkReadError
 from zlab.memory import aligned_empty
@@ -23,7 +23,7 @@ from zlab.stream.runs import Runs
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
@@ -189,23 +189,34 @@ class ChunkStream(Stream[Chunk]):
         present = sum(chunk.data is not None for chunk in loaded.values())
         objects = 1 if run.shard is not None else len(loaded)
         runs.saw(present=present, absent=objects)
-        return deque(
-            self._chunks(loaded[job.coords] for job in jobs if job.coords in loaded)
-        ), failure
+        chunks: deque[Chunk] = deque()
+        for job in jobs:
+            if job.coords not in loaded:  # halted
+                break
+            _, data, nbytes_stored = loaded[job.coords]
+            if data is None and not self.include_missing:
+                continue
+            try:
+                values = fill_of(self.layout, job) if data is None else data
+            except ChunkReadError as error:
+                failure = error
+                break
+            region = self.plan.region_of(job.coords)
+            chunks.append(Chunk(job.coords, region, values, nbytes_stored, data is not None))
+        return chunks, failure
 
-    def _chunks(self, loaded: Iterator[LoadedChunk]) -> Iterator[Chunk]:
-        for job, data, nbytes_stored in loaded:
-            present = data is not None
-            if present or self.include_missing:
-                values = self._fill(job) if data is None else data
-                region = self.plan.region_of(job.coords)
-                yield Chunk(job.coords, region, values, nbytes_stored, present)
 
-    def _fill(self, job: ChunkJob) -> NDArray[Any]:
-        shape = tuple([part.stop - part.start for part in job.target])
-        values = aligned_empty(shape, self.layout.dtype)
-        values[...] = self.layout.fill
-        return values
+def fill_of(layout: ArrayLayout, job: ChunkJob) -> NDArray[Any]:
+    """What a chunk that is not stored holds.
+
+    Raises:
+        ChunkReadError: The array was opened so that such chunks are errors.
+    """
+    if layout.access.missing == "raise":
+        raise absent(layout, job.coords)
+    values = aligned_empty(tuple([part.stop - part.start for part in job.target]), layout.dtype)
+    values[...] = layout.fill
+    return values
 
 
 def stream_chunks(

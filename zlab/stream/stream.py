@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -95,6 +95,11 @@ class Stream(ABC, Generic[T]):
                 hub.emit(
                     StreamStop(number, self.kind, store, path, nchunks, nbytes, seconds, outcome)
                 )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # the description travels, its iterations do not
+        values = (getattr(self, given.name) for given in fields(self) if given.init)
+        return type(self), tuple(values)
 
     def __enter__(self) -> Self:
         return self
