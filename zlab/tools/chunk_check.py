@@ -132,9 +132,11 @@ class ArrayCheck:
         chunk = itemsize * prod(layout.chunks.stored_shape((0,) * len(item.coords)))
         if layout.sharding is None:
             return item.nbytes + 3 * chunk
+        index = min(item.nbytes, layout.sharding.index_nbytes)
         fetched = min(item.nbytes, max(COALESCE_LIMIT, chunk)) if self.deep else 0
         rewritten = 3 * item.nbytes if self.repair else 0
-        return _SMALL + 8 * layout.sharding.index_nbytes + 2 * fetched + 3 * chunk + rewritten
+        # an index takes far more as Python's numbers than as it is stored
+        return _SMALL + 16 * index + 2 * fetched + 3 * chunk + rewritten
 
     def object(self, item: StoredObject) -> None:
         """Checks one object."""
@@ -180,34 +182,34 @@ class ArrayCheck:
         except ZlabError as error:
             index, wrong = None, error.what
         if index is None:
-            nchunks = sum(1 for _ in self._shown(item.coords, sharding))
+            nchunks = self._nshown(item.coords)
             self._count(stored=0, lost=nchunks)
             what = f"{wrong}: none of its {counted(nchunks, 'chunk')} can be found"
             self.problems.add(Problem("torn", item.key, what))
             return
         start, stop = (0, item.nbytes - size) if at_end else (size, item.nbytes)
         places = find_places(index, start, stop)
-        shown = dict(self._shown(item.coords, sharding))
+        first = layout.first_chunk(item.coords)
+        contains = layout.chunks.contains
         self._count(
-            stored=sum(place.inner in shown for place in places.inside),
-            lost=sum(inner in shown for inner in places.beyond),
+            stored=sum(contains(_added(first, place.inner)) for place in places.inside),
+            lost=sum(contains(_added(first, inner)) for inner in places.beyond),
         )
         for inner in places.shared:
             what = "its bytes are another inner chunk's too"
-            self.problems.add(Problem("overlap", item.key, what, shown.get(inner, inner)))
+            self.problems.add(Problem("overlap", item.key, what, _added(first, inner)))
         for place, wrong in self._wrong_inside(item, sharding, places):
-            coords = shown.get(place.inner, place.inner)
-            self.problems.add(Problem("chunk", item.key, wrong, coords))
+            self.problems.add(Problem("chunk", item.key, wrong, _added(first, place.inner)))
         if places.beyond:
             self._report_torn(item, sharding, places)
 
-    def _shown(self, shard: Coords, sharding: ShardingCodec) -> Iterator[tuple[Coords, Coords]]:
-        """Coordinates in the shard and in the array, of the inner chunks that lie in the array."""
-        first = self.layout.first_chunk(shard)
-        for inner in np.ndindex(sharding.grid_shape):
-            coords = tuple(i + f for i, f in zip(inner, first, strict=True))
-            if self.layout.chunks.contains(coords):
-                yield inner, coords
+    def _nshown(self, shard: Coords) -> int:
+        """How many inner chunks of a shard lie in the array."""
+        region = self.layout.objects.region(shard)
+        return prod(
+            axis.chunk_at(part.stop - 1) - axis.chunk_at(part.start) + 1
+            for axis, part in zip(self.layout.chunks.axes, region, strict=True)
+        )
 
     def _wrong_inside(
         self, item: StoredObject, sharding: ShardingCodec, places: Places
@@ -235,9 +237,7 @@ class ArrayCheck:
 
     def _report_torn(self, item: StoredObject, sharding: ShardingCodec, places: Places) -> None:
         first = self.layout.first_chunk(item.coords)
-        lost = tuple(
-            tuple(i + f for i, f in zip(inner, first, strict=True)) for inner in places.beyond
-        )
+        lost = tuple(_added(first, inner) for inner in places.beyond)
         what = (
             f"truncated or corrupt: {len(lost)} of {len(lost) + len(places.inside)} inner chunks "
             f"do not lie in its {item.nbytes} bytes"
@@ -264,6 +264,11 @@ class ArrayCheck:
         forget(store, item.key)
         store.put(item.key, sharding.assemble(parts))
         return True
+
+
+def _added(first: Coords, inner: Coords) -> Coords:
+    """The coordinates in the array of an inner chunk of a shard that begins at `first`."""
+    return tuple(f + i for f, i in zip(first, inner, strict=True))
 
 
 def _undecodable(pipeline: Pipeline, data: Buffer) -> str | None:

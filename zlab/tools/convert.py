@@ -314,8 +314,8 @@ def _cropped(layout: ArrayLayout, coords: tuple[int, ...], chunk: ChunkArray) ->
 def _held(layout: ArrayLayout) -> int:
     """Bytes that are held while a stored object is converted.
 
-    Its stored bytes while the next ones arrive, a scratch array, what codecs make between, and
-    the encoded chunk.
+    Its stored bytes, of a shard while the next ones arrive, a scratch array, and what a chain of
+    codecs makes between.
     """
     itemsize = max(layout.dtype.itemsize, 1)
     first = (0,) * len(layout.metadata.shape)
@@ -323,8 +323,8 @@ def _held(layout: ArrayLayout) -> int:
     fetched = chunk
     if layout.sharding is not None:
         shard = itemsize * prod(layout.objects.stored_shape(first))
-        fetched = max(chunk, min(COALESCE_LIMIT, shard))
-    return 2 * fetched + 4 * chunk
+        fetched = 2 * max(chunk, min(COALESCE_LIMIT, shard))
+    return fetched + 4 * chunk
 
 
 class _Conversion:
@@ -465,8 +465,8 @@ class _Conversion:
                 f"{after.hexdigest()}, and not {before.nchunks} with {before.hexdigest()}",
                 store=self.target.name,
                 key=self.target_path or None,
-                hint="A codec that rounds may round again; zlab.copy(..., compressors=) and a "
-                "pipeline without it helps",
+                hint="The target's storage changed it, or a codec that rounds has rounded again; "
+                "nothing can be opened there",
             )
 
     def _publish(self) -> None:

@@ -401,20 +401,20 @@ def _nbytes(grid: Grid, layout: ArrayLayout, *, cropped: bool = False) -> int:
 def _extra(source: ArrayLayout, target: ArrayLayout, requests: int) -> int:
     """Bytes that copying a box holds beside the box itself.
 
-    Of what is read: the stored bytes of a chunk, or of neighbours in a shard, while the next ones
-    arrive; a scratch array and what a chain of codecs makes between. Of what is written: a
-    scratch array, a copy in the codec's layout, the encoded bytes; of a shard, all of these and
-    the shard that is put together.
+    A scratch array, all the time. Of what is read: the stored bytes of a chunk, or of neighbours
+    in a shard, while the next ones arrive, and what a chain of codecs makes between. Then, of what
+    is written: the same chain the other way round; of a shard, its encoded chunks and the shard
+    that is put together.
     """
     chunk = _nbytes(source.chunks, source)
     fetched = chunk
     if source.sharding is not None:
-        shard = _nbytes(source.objects, source)
-        fetched = max(chunk, min(COALESCE_LIMIT, shard))
-    written = 4 * _nbytes(target.chunks, target)
+        fetched = max(chunk, min(COALESCE_LIMIT, _nbytes(source.objects, source)))
+    new_chunk = _nbytes(target.chunks, target)
+    written = 3 * new_chunk
     if target.sharding is not None:
         written += 2 * _nbytes(target.objects, target)
-    return requests * (2 * fetched + 2 * chunk + written)
+    return requests * (max(chunk, new_chunk) + max(2 * fetched + 2 * chunk, written))
 
 
 class _Copy:

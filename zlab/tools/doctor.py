@@ -163,7 +163,7 @@ def diagnose(directory: str | os.PathLike[str] | None = None, *, clean: bool = F
 
     Raises:
         StoreNotFoundError: There is no such directory.
-        OSError: It cannot be read, or a file in it cannot be removed.
+        StoreError: It cannot be read, or a file in it cannot be removed.
 
     Example:
         >>> from zlab.tools.doctor import diagnose

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from zlab.stores.base import storage_error
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,20 +50,27 @@ def find_leftovers(directory: str | os.PathLike[str]) -> Iterator[Leftover]:
     """The temporary files and folders below a directory, those that may be in use too.
 
     Raises:
-        OSError: A directory cannot be read.
+        StoreError: A directory cannot be read.
     """
     pending = [os.fspath(directory)]
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if _OURS.fullmatch(entry.name) or (
-                    entry.name.endswith(_SUFFIX) and not is_folder and not entry.is_symlink()
-                ):
-                    with suppress(FileNotFoundError):  # its writer has just ended
-                        yield _describe(entry)
-                elif is_folder:
-                    pending.append(entry.path)
+        folder = pending.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:  # somebody has just removed it
+            continue
+        except OSError as error:
+            raise storage_error(error, "the directory cannot be read", folder, None) from error
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if _OURS.fullmatch(entry.name) or (
+                entry.name.endswith(_SUFFIX) and not is_folder and not entry.is_symlink()
+            ):
+                with suppress(FileNotFoundError):  # its writer has just ended
+                    yield _describe(entry)
+            elif is_folder:
+                pending.append(entry.path)
 
 
 def _describe(entry: os.DirEntry[str]) -> Leftover:
@@ -96,13 +105,16 @@ def remove(leftover: Leftover) -> bool:
         Whether it is gone.
 
     Raises:
-        OSError: It cannot be removed.
+        StoreError: It cannot be removed.
     """
     if leftover.in_use:
         return False
     path = Path(leftover.path)
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, "it cannot be removed", leftover.path, None) from error
     return True

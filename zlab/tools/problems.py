@@ -18,7 +18,8 @@ Kind: TypeAlias = Literal[
 """What is wrong.
 
 - `metadata`: a document that cannot be understood, or a codec that is not there
-- `unreadable`: the store failed; whether the object is whole is not known
+- `unreadable`: the store failed, or the object is too large for the memory that is allowed;
+  whether it is whole is not known
 - `chunk`: a chunk that cannot be decoded, or whose size is wrong
 - `torn`: a shard that is truncated, or whose index is corrupt
 - `overlap`: inner chunks of a shard that share bytes

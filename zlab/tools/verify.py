@@ -118,7 +118,6 @@ def verify(
 
     Raises:
         NodeNotFoundError: There is no node.
-        MemoryBudgetError: One chunk needs more than `memory`.
         ReadOnlyError: `repair` on a store that was opened for reading.
         StoreError: The store cannot be listed.
 
@@ -276,12 +275,24 @@ class _Check:
             check.object(item)
             self.steps.step()
 
-        units = ((check.held(item), item) for item in self.objects(layout))
+        units = self.units(check)
         near = self.store.local
         width = settings.threads if near else settings.fetch_concurrency
         run_bounded(units, work, budget=self.budget, width=width)
         self.nchunks += check.nchunks
         self.nmissing += layout.chunks.nchunks - check.nchunks - check.nlost
+
+    def units(self, check: ArrayCheck) -> Iterator[tuple[int, StoredObject]]:
+        """The objects of an array that can be checked in the memory that there is."""
+        for item in self.objects(check.layout):
+            held = check.held(item)
+            if held > self.budget:
+                needed, allowed = format_nbytes(held), format_nbytes(self.budget)
+                what = f"not checked: that needs {needed} at once, and {allowed} are allowed"
+                self.problems.add(Problem("unreadable", item.key, what, item.coords))
+            else:
+                self.steps.total += 1
+                yield held, item
 
     def objects(self, layout: ArrayLayout) -> Iterator[StoredObject]:
         """The chunks or shards of an array; what else lies there is reported."""
@@ -300,5 +311,4 @@ class _Check:
                 what = f"lies outside the array, which has {layout.objects.shape}"
                 self.problems.add(Problem("outside", entry.key, what, coords))
             else:
-                self.steps.total += 1
                 yield StoredObject(coords, entry.key, entry.nbytes)
