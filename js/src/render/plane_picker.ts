@@ -16,7 +16,8 @@ export class PlanePicker implements View {
   readonly #choose: (choice: PlaneChoice) => void;
   /** What the controls were made for. */
   #made = '';
-  #plane: ChunkHeader | null = null;
+  /** What was chosen last; the plane that it asks for may be on its way. */
+  #chosen: PlaneChoice = { axes: [], index: [] };
 
   constructor(words: Words, choose: (choice: PlaneChoice) => void) {
     this.#words = words;
@@ -28,13 +29,18 @@ export class PlanePicker implements View {
   }
 
   show(plane: ChunkHeader, names: readonly (string | null)[] | null): void {
-    this.#plane = plane;
+    this.#chosen = plane;
     // Controls that still fit stay, and keep the focus.
     const made = JSON.stringify([plane.chunk_grid_shape, plane.axes, names]);
     if (made !== this.#made) {
       this.#made = made;
       this.element.replaceChildren(...this.#controls(plane, names));
     }
+  }
+
+  #ask(choice: PlaneChoice): void {
+    this.#chosen = choice;
+    this.#choose(choice);
   }
 
   #controls(plane: ChunkHeader, names: readonly (string | null)[] | null): HTMLElement[] {
@@ -67,10 +73,8 @@ export class PlanePicker implements View {
     );
     const select = element('select', {}, ...options);
     select.addEventListener('change', () => {
-      if (this.#plane !== null) {
-        const { axes, index } = this.#plane;
-        this.#choose({ axes: withAxis(axes, place, Number(select.value)), index });
-      }
+      const { axes, index } = this.#chosen;
+      this.#ask({ axes: withAxis(axes, place, Number(select.value)), index });
     });
     return element('label', {}, `${label} `, select);
   }
@@ -82,11 +86,9 @@ export class PlanePicker implements View {
       shown.textContent = slider.value;
     });
     slider.addEventListener('change', () => {
-      if (this.#plane !== null) {
-        const { axes, index } = this.#plane;
-        const moved = index.map((old, other) => (other === axis ? Number(slider.value) : old));
-        this.#choose({ axes, index: moved });
-      }
+      const { axes, index } = this.#chosen;
+      const moved = index.map((old, other) => (other === axis ? Number(slider.value) : old));
+      this.#ask({ axes, index: moved });
     });
     return element('label', { class: 'zlab-PlanePicker-slider' }, `${name} `, slider, shown);
   }

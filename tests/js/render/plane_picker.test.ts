@@ -33,6 +33,21 @@ describe('the picker of a plane', () => {
     expect(choose).toHaveBeenCalledWith({ axes: [1, 2], index: [0, 4, 0] });
   });
 
+  it('goes by the last choice, whose plane may not have come yet', () => {
+    const choose = vi.fn();
+    const picker = new PlanePicker(sourceWords, choose);
+    picker.show(CUT, null);
+    const [rows, columns] = picker.element.querySelectorAll('select');
+    if (rows === undefined || columns === undefined) {
+      throw new Error('no choice of axes');
+    }
+    rows.value = '1';
+    rows.dispatchEvent(new Event('change'));
+    columns.value = '0';
+    columns.dispatchEvent(new Event('change'));
+    expect(choose).toHaveBeenLastCalledWith({ axes: [1, 0], index: [0, 4, 0] });
+  });
+
   it('chooses a place on each axis that is not drawn', () => {
     const choose = vi.fn();
     const picker = new PlanePicker(sourceWords, choose);
