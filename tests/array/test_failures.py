@@ -274,3 +274,20 @@ def test_a_chunk_that_claims_to_be_huge_takes_no_memory() -> None:
     array = zlab.open_array(store)
     with pytest.raises(ChunkReadError, match="max_chunk_bytes"):
         array[:10]
+
+
+def test_a_filter_for_another_byte_order_is_refused() -> None:
+    store = MemoryStore()
+    document = {
+        "zarr_format": 2,
+        "shape": [4],
+        "chunks": [4],
+        "dtype": "<f8",
+        "compressor": None,
+        "fill_value": 0,
+        "order": "C",
+        "filters": [{"id": "quantize", "digits": 1, "dtype": ">f8"}],
+    }
+    store.put(".zarray", zlab_json(document))
+    with pytest.raises(MetadataError, match="big-endian"):
+        zlab.open(store)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zlab.codecs.fill import is_filled
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
 from zlab.engine.cache import forget
@@ -131,23 +132,6 @@ def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
     return region.forward(box)
 
 
-def is_fill(chunk: NDArray[Any], fill: Any) -> bool:
-    """Whether a chunk holds nothing but the fill value, bit for bit (so -0.0 is not 0.0)."""
-    if chunk.dtype.hasobject or chunk.dtype.kind == "T":
-        return bool((chunk == fill).all())
-    if chunk.size == 0:
-        return True
-    pattern = np.asarray(fill, chunk.dtype).reshape(1).view(np.uint8)
-    first = chunk[(slice(0, 1),) * chunk.ndim]
-    if first.tobytes() != pattern.tobytes():
-        return False
-    kind = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}.get(chunk.dtype.itemsize)
-    if kind is not None and chunk.ndim and chunk.flags.c_contiguous:
-        return bool((chunk.view(kind) == pattern.view(kind)[0]).all())
-    cells = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-    return bool((cells.reshape(-1, pattern.size) == pattern).all())
-
-
 def _merged(
     layout: ArrayLayout,
     pipeline: Pipeline,
@@ -218,7 +202,7 @@ def _encoded(
     write_empty_chunks: bool,  # noqa: FBT001  passed on as it is
 ) -> Buffer | None:
     chunk = _merged(layout, pipeline, job, part, old)
-    if not write_empty_chunks and is_fill(chunk, layout.fill):
+    if not write_empty_chunks and is_filled(chunk, layout.fill):
         return None
     return pipeline.encode(chunk)
 

@@ -259,6 +259,7 @@ def _pipeline(
     for name, configuration in chain:
         if name in _ELEMENTWISE and not serialized:
             codecs.append(NamedConfig(f"numcodecs.{name}", configuration))
+            _check_byte_order(name, configuration, endian)
             encoded = configuration.get(
                 "encode_dtype", configuration.get("astype", configuration.get("dtype"))
             )
@@ -277,6 +278,15 @@ def _pipeline(
     if not serialized:
         codecs.append(_bytes_codec(endian))
     return tuple(codecs)
+
+
+def _check_byte_order(name: str, configuration: dict[str, Any], endian: str | None) -> None:
+    """Raises `MetadataError` where a filter takes elements in another order than it is given."""
+    dtype = configuration.get("decode_dtype", configuration.get("dtype"))
+    order = _BYTE_ORDERS.get(dtype[:1]) if isinstance(dtype, str) else None
+    if order is not None and endian is not None and order != endian:
+        msg = f"filter {name!r} takes {order}-endian elements and is given {endian}-endian ones"
+        raise MetadataError(msg)
 
 
 def parse_codec(value: Mapping[str, Any]) -> NamedConfig:
