@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,12 +12,15 @@ import pytest
 import zlab
 from zlab.stores.memory import MemoryStore
 from zlab.stream.budget import process_held
-from zlab.testing import CountingStore
+from zlab.testing import CountingStore, InterposedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from zlab.stores.base import Store
+    from zlab.testing import Call
 
 
 class Counted(NamedTuple):
@@ -43,6 +47,32 @@ def _wait_until(condition: Callable[[], object]) -> None:
 def wait_until() -> Callable[[Callable[[], object]], None]:
     """Returns as soon as a condition holds."""
     return _wait_until
+
+
+class _Together(InterposedStore):
+    """A store that answers for no chunk before eight were asked for at once."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, local=False)
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._eight = threading.Event()
+
+    def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """Does the call, when there are eight."""
+        if call.operation == "get" and call.key.startswith("c/"):
+            with self._lock:
+                self._asked += 1
+                if self._asked == 8:
+                    self._eight.set()
+            assert self._eight.wait(60)
+        return proceed(call)
+
+
+@pytest.fixture
+def together() -> Callable[[Store], InterposedStore]:
+    """Makes a store that answers for no chunk before eight were asked for at once."""
+    return _Together
 
 
 @pytest.fixture
