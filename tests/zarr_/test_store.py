@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
 
-from zarr.core.buffer import cpu  # noqa: E402
-from zarr.core.sync import sync  # noqa: E402
-from zarr.testing.store import StoreTests  # noqa: E402
+from zarr.core.buffer import cpu
+from zarr.core.sync import sync
+from zarr.testing.store import StoreTests
 
-from zlab.stores.fsspec import FsspecStore  # noqa: E402
-from zlab.stores.local import LocalStore  # noqa: E402
-from zlab.stores.memory import MemoryStore  # noqa: E402
-from zlab.stores.zip import ZipStore  # noqa: E402
-from zlab.testing import CountingStore  # noqa: E402
-from zlab.zarr import Store  # noqa: E402
+from zlab.stores.fsspec import FsspecStore
+from zlab.stores.local import LocalStore
+from zlab.stores.memory import MemoryStore
+from zlab.stores.zip import ZipStore
+from zlab.testing import CountingStore
+from zlab.zarr import Store
 
 if TYPE_CHECKING:
     from pathlib import Path

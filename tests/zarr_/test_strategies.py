@@ -10,23 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
 
-from zarr.testing.stateful import (  # noqa: E402
+import zarr
+from zarr.testing.stateful import (
     ZarrHierarchyStateMachine,
     ZarrStoreStateMachine,
 )
-from zarr.testing.strategies import (  # noqa: E402
+from zarr.testing.strategies import (
     basic_indices,
     numpy_arrays,
     orthogonal_indices,
     simple_arrays,
 )
 
-import zlab  # noqa: E402
-from zlab.stores.local import LocalStore  # noqa: E402
-from zlab.stores.memory import MemoryStore  # noqa: E402
-from zlab.zarr import Store  # noqa: E402
+import zlab
+from zlab.stores.local import LocalStore
+from zlab.stores.memory import MemoryStore
+from zlab.zarr import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,5 +144,6 @@ def test_zarr_pythons_state_machines(
 
     with zarr.config.set({"codec_pipeline.path": pipeline}):
         run_state_machine_as_test(
-            start, settings=settings(max_examples=5, stateful_step_count=20, deadline=None)
+            start,  # type: ignore[arg-type]  # what makes one will do
+            settings=settings(max_examples=5, stateful_step_count=20, deadline=None),
         )

@@ -210,6 +210,8 @@ class CodecPipeline(zarr.abc.codec.CodecPipeline):
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
         batch = list(batch_info)
+        if not batch:
+            return () if _HAS_RESULTS else None
         bound = self._bind(batch)
         work = None if bound is None else bound.reading(batch, out.as_ndarray_like(), drop_axes)
         if bound is None or work is None:
@@ -235,6 +237,8 @@ class CodecPipeline(zarr.abc.codec.CodecPipeline):
             ChunkReadError: A chunk that had to be merged with could not be read.
         """
         batch = list(batch_info)
+        if not batch:
+            return
         bound = self._bind(batch)
         work = None if bound is None else bound.writing(batch, value.as_ndarray_like(), drop_axes)
         if bound is None or work is None:
@@ -244,10 +248,8 @@ class CodecPipeline(zarr.abc.codec.CodecPipeline):
 
     def _bind(self, batch: Sequence[tuple[Any, ...]]) -> _Bound | None:
         """The array in the store that a batch is for; `None` where zarr-python has to do it."""
-        if not batch or not isinstance(batch[0][0], zarr.storage.StorePath):
-            return None
         model = self._model
-        if model is None:
+        if model is None or not isinstance(batch[0][0], zarr.storage.StorePath):
             return None
         store, key = batch[0][0].store, batch[0][0].path
         loop = asyncio.get_running_loop()
