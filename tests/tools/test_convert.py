@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from zlab.tools.convert import ContentHash, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from zlab.testing import Call
 
@@ -624,6 +626,23 @@ def test_the_same_version_is_refused(sharded: Objects) -> None:
 def test_memory_that_is_not_enough_is_said_first(sharded: Objects) -> None:
     with pytest.raises(MemoryBudgetError):
         zlab.convert(sharded, {}, zarr_format=2, strict=False, memory=64)
+
+
+@pytest.mark.parametrize("shards", [None, 4 << 20])
+def test_no_more_is_held_than_allowed(tmp_path: Path, shards: int | None) -> None:
+    data = np.random.default_rng(0).integers(0, 9, (16 << 20,), "u1")
+    source, target = tmp_path / "a.zarr", tmp_path / "b.zarr"
+    zlab.create_array(source, data=data, chunks=1 << 20, shards=shards, dtype="u1")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        zlab.convert(source, target, zarr_format=2, strict=False, memory=14 << 20)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before <= 14 << 20
+    np.testing.assert_array_equal(zlab.open_array(target)[...], data)
 
 
 def test_a_store_that_is_not_local(sharded: Objects) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -204,6 +206,36 @@ def test_whoever_is_killed_leaves_nothing_that_opens(source: Objects, chunks: An
         assert objects == complete
 
 
+KILLED = """
+import os, sys, zlab
+source, target, steps = sys.argv[1:]
+def progress(done, total):
+    if done == int(steps):
+        os._exit(9)
+zlab.copy(source, target, chunks={"time": 4}, progress=progress)
+"""
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_opens(
+    source: Objects, tmp_path: Path
+) -> None:
+    zlab.copy(source, tmp_path / "a.zarr")
+    # the one shard, and then the one box: after both come the documents
+    for steps in (1, 2):
+        target = tmp_path / f"{steps}.zarr"
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "a.zarr"), str(target), str(steps)]
+        assert subprocess.run(command, check=False).returncode == 9
+        with pytest.raises(NodeNotFoundError):
+            zlab.open(target)
+        with pytest.raises(NodeExistsError, match="interrupted"):
+            zlab.copy(source, target, chunks={"time": 4})
+        zlab.copy(source, target, chunks={"time": 4}, overwrite=True)
+        report = zlab.verify(target, repair=True)
+        assert report.ok
+        copied = zlab.open_group(target).array("air/temperature")
+        np.testing.assert_array_equal(copied[...], AIR)
+
+
 # -- anew
 
 
@@ -253,6 +285,18 @@ def test_consolidated_metadata_of_v2_are_written_anew() -> None:
     root = zlab.open_group(target, consolidated=True)
     assert root.array("a").chunks == (3,)
     np.testing.assert_array_equal(root.array("a")[...], np.arange(9))
+
+
+def test_groups_that_are_consolidated_in_each_other(source: Objects) -> None:
+    zlab.consolidate_metadata(source, path="air")
+    zlab.consolidate_metadata(source)
+    target: Objects = {}
+    zlab.copy(source, target, chunks={"time": 4})
+    for path in ("", "air"):
+        group = zlab.open_group(target, path=path, consolidated=True)
+        assert group.stale_nodes() == []
+    root = zlab.open_group(target, consolidated=True)
+    assert root.group("air").array("temperature").chunks == (4, 10)
 
 
 def test_what_is_not_stored_is_not_stored_in_the_copy(source: Objects) -> None:
@@ -472,6 +516,27 @@ def test_no_more_is_held_than_allowed(
     [rechunked] = reports[0].rechunked
     # the array has 32 chunks, each read as often as the report says
     assert rechunked.objects_read <= 32 * rechunked.reads_per_chunk
+
+
+def test_no_more_is_held_than_allowed_of_objects_that_are_not_decoded(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 256, (32 << 20,), "u1")
+    zlab.create_array(tmp_path / "a.zarr", data=data, chunks=2 << 20, compressors=None)
+    with settings.override(threads=8):
+        peak = peak_of(lambda: zlab.copy(tmp_path / "a.zarr", tmp_path / "b.zarr", memory="5MB"))
+    assert peak <= 6 << 20
+    np.testing.assert_array_equal(zlab.open_array(tmp_path / "b.zarr")[...], data)
+
+
+def test_the_largest_of_chunks_that_differ_has_to_fit() -> None:
+    store: Objects = {}
+    array = zlab.create_array(store, shape=1000, chunks=500, dtype="u1")
+    grid = {"kind": "inline", "chunk_shapes": [[1, 999]]}
+    document = array.metadata_document()
+    document["chunk_grid"] = {"name": "rectilinear", "configuration": grid}
+    store["zarr.json"] = json.dumps(document).encode()
+    with pytest.raises(MemoryBudgetError):
+        zlab.copy(store, {}, chunks=10, memory=4000)
+    zlab.copy(store, {}, chunks=10, memory=8000)
 
 
 def test_more_memory_means_fewer_reads(tmp_path: Path) -> None:

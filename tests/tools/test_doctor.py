@@ -10,7 +10,7 @@ import pytest
 
 import zlab
 from zlab.codecs import registry
-from zlab.errors import StoreNotFoundError, UnknownCodecError
+from zlab.errors import StoreNotFoundError, StorePermissionError, UnknownCodecError
 from zlab.tools import doctor
 from zlab.tools.doctor import diagnose
 from zlab.tools.leftovers import find_leftovers, remove
@@ -74,6 +74,27 @@ def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert "  not tapes: needs no-such-distribution" in str(diagnosis).splitlines()
 
 
+def test_what_other_packages_bring_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mine-1.2.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.2\n")
+    (package / "entry_points.txt").write_text(
+        "[zlab.codecs]\nbroken = no_such_module:Codec\n[zlab.chunk_grids]\nhexagons = x:y\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    diagnosis = diagnose()
+    assert diagnosis.plugins == {
+        "zlab.chunk_grids": ("hexagons (mine 1.2)",),
+        "zlab.codecs": ("broken (mine 1.2)",),
+    }
+    [codec] = [codec for codec in diagnosis.codecs if codec.name == "broken"]
+    assert codec.problem is not None
+    assert "no_such_module" in codec.problem
+    assert "zlab.chunk_grids: hexagons (mine 1.2)" in str(diagnosis).splitlines()
+
+
 def test_leftovers_are_found_and_removed(tmp_path: Path) -> None:
     array = zlab.create_array(tmp_path / "a.zarr", data=np.arange(6), chunks=2)
     dead = partial(tmp_path / "a.zarr" / "c" / f"{DEAD}-1.partial", idle_s=700)
@@ -114,6 +135,23 @@ def test_a_folder_of_somebody_else_is_none(tmp_path: Path) -> None:
     kept = partial(tmp_path / "results.partial" / "data.bin", idle_s=700)
     (tmp_path / "linked.partial").symlink_to(kept)
     assert list(find_leftovers(tmp_path)) == []
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = partial(tmp_path / f"{DEAD}-1.partial", idle_s=700)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        with pytest.raises(StorePermissionError, match="cannot be read"):
+            list(find_leftovers(tmp_path))
+    [leftover] = find_leftovers(tmp_path)
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    with pytest.raises(StorePermissionError, match="cannot be removed"):
+        remove(leftover)
+    assert left.exists()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 import zlab
 from zlab.codecs.sharding import MISSING
 from zlab.errors import NodeNotFoundError, ReadOnlyError, StoreError
+from zlab.stores.base import Entry
 from zlab.stores.memory import MemoryStore
+from zlab.stores.transformers import transformers
 from zlab.testing import InterposedStore
 from zlab.tools import problems
 from zlab.tools.chunk_check import find_places
@@ -202,6 +205,36 @@ def test_chunks_outside_the_grid_are_named(store: Objects) -> None:
     ]
     assert not report.ok
     assert (report.chunks, report.missing) == (9, 8)
+
+
+def test_chunks_behind_a_transformer_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store holds the chunks under other names; the transformer knows them."""
+
+    class UpperCase(InterposedStore):
+        def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+            if call.operation in ("get", "put", "nbytes"):
+                return proceed(replace(call, key=call.key.upper()))
+            listed = [Entry(key.lower(), nbytes) for key, nbytes in self.store.list(call.key)]
+            return [entry for entry in listed if "zarr.json" not in entry.key]
+
+    monkeypatch.setattr(
+        transformers, "make", lambda name, configuration, store, path: UpperCase(store)
+    )
+    store: Objects = {}
+    array = zlab.create_array(store, data=np.arange(4), chunks=2)
+    document = array.metadata_document() | {"storage_transformers": [{"name": "upper"}]}
+    store = {"zarr.json": json.dumps(document).encode()}
+    zlab.open_array(store, mode="r+")[...] = [1, 2, 3, 4]
+    assert sorted(store) == ["C/0", "C/1", "zarr.json"]
+    report = zlab.verify(store)
+    assert (report.ok, report.chunks, report.missing) == (True, 2, 0)
+    target: Objects = {}
+    zlab.copy(store, target, chunks=4)
+    assert sorted(target) == ["C/0", "zarr.json"]
+    assert zlab.open_array(target)[...].tolist() == [1, 2, 3, 4]
+    zlab.convert(store, target, zarr_format=2, strict=False, overwrite=True)
+    assert sorted(target) == [".zarray", "0", "1"]
+    assert zlab.open_array(target)[...].tolist() == [1, 2, 3, 4]
 
 
 # -- chunks

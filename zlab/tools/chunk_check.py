@@ -16,6 +16,7 @@ from zlab.errors import StoreError, ZlabError
 from zlab.stores.base import Range, Suffix
 from zlab.tools.headers import looks_whole
 from zlab.tools.problems import Problem
+from zlab.tools.rechunk import largest_chunk
 from zlab.tools.words import counted
 
 if TYPE_CHECKING:
@@ -123,16 +124,16 @@ class ArrayCheck:
         self.repair = repair
         self.nchunks = 0
         self.nlost = 0
+        itemsize = max(layout.dtype.itemsize, 1)
+        self._chunk_nbytes = itemsize * prod(largest_chunk(layout.chunks))
         self._lock = threading.Lock()
 
     def held(self, item: StoredObject) -> int:
         """Bytes that checking an object holds: what is stored, decoded, and made between."""
-        layout = self.layout
-        itemsize = max(layout.dtype.itemsize, 1)
-        chunk = itemsize * prod(layout.chunks.stored_shape((0,) * len(item.coords)))
-        if layout.sharding is None:
+        sharding, chunk = self.layout.sharding, self._chunk_nbytes
+        if sharding is None:
             return item.nbytes + 3 * chunk
-        index = min(item.nbytes, layout.sharding.index_nbytes)
+        index = min(item.nbytes, sharding.index_nbytes)
         fetched = min(item.nbytes, max(COALESCE_LIMIT, chunk)) if self.deep else 0
         rewritten = 3 * item.nbytes if self.repair else 0
         # an index takes far more as Python's numbers than as it is stored

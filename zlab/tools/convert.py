@@ -25,6 +25,7 @@ from zlab.metadata.document import format_json
 from zlab.metadata.node import format_node, parse_node
 from zlab.tools.bounded import MeteredStore, Steps, budget_of, check_budget, run_bounded
 from zlab.tools.nbytes import format_nbytes
+from zlab.tools.rechunk import largest_chunk
 from zlab.tools.transfer import (
     check_apart,
     format_of,
@@ -318,11 +319,10 @@ def _held(layout: ArrayLayout) -> int:
     codecs makes between.
     """
     itemsize = max(layout.dtype.itemsize, 1)
-    first = (0,) * len(layout.metadata.shape)
-    chunk = itemsize * prod(layout.chunks.stored_shape(first))
+    chunk = itemsize * prod(largest_chunk(layout.chunks))
     fetched = chunk
     if layout.sharding is not None:
-        shard = itemsize * prod(layout.objects.stored_shape(first))
+        shard = itemsize * prod(largest_chunk(layout.objects))
         fetched = 2 * max(chunk, min(COALESCE_LIMIT, shard))
     return fetched + 4 * chunk
 
@@ -477,5 +477,6 @@ class _Conversion:
         }
         for key in in_publishing_order(documents):
             self.target.put(key, format_json(documents[key]))
-        for path in in_publishing_order(self.consolidated):
+        # a path is longer than those above it
+        for path in sorted(self.consolidated, key=len, reverse=True):
             consolidate(self.target, path, self.zarr_format)

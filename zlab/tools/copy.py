@@ -31,7 +31,7 @@ from zlab.metadata.document import format_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
 from zlab.tools.bounded import MeteredStore, Steps, budget_of, check_budget, run_bounded
 from zlab.tools.nbytes import format_nbytes
-from zlab.tools.rechunk import plan_rechunk
+from zlab.tools.rechunk import largest_chunk, plan_rechunk
 from zlab.tools.transfer import (
     carry,
     check_apart,
@@ -391,8 +391,8 @@ class _Rechunk:
 
 
 def _nbytes(grid: Grid, layout: ArrayLayout, *, cropped: bool = False) -> int:
-    """Decoded bytes of the first, which is as large as any of a regular grid."""
-    lengths = grid.stored_shape((0,) * len(layout.metadata.shape))
+    """Decoded bytes of the largest chunk of a grid."""
+    lengths = largest_chunk(grid)
     if cropped:
         lengths = tuple(map(min, lengths, layout.metadata.shape))
     return prod(lengths) * max(layout.dtype.itemsize, 1)
@@ -553,7 +553,8 @@ class _Copy:
                 carry(self.source, key, self.target, self._moved(key))
         self.written = self.target.objects_written, self.target.nbytes_written
         if self.rechunks:
-            for path in in_publishing_order(self.groups):
+            # a path is longer than those above it
+            for path in sorted(self.groups, key=len, reverse=True):
                 if self._is_consolidated(path):
                     consolidate(self.target, self._moved(path), format_of(self.groups[path]))
 
@@ -565,7 +566,7 @@ class _Copy:
 
 
 def _report(rechunk: _Rechunk, nboxes: int) -> RechunkedArray:
-    source, target = rechunk.source.store, rechunk.target.store
+    source, target = rechunk.source.node_store, rechunk.target.node_store
     assert isinstance(source, MeteredStore)  # noqa: S101  they were made in `_Copy._rechunk`
     assert isinstance(target, MeteredStore)  # noqa: S101
     return RechunkedArray(

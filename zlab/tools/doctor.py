@@ -52,7 +52,7 @@ _CODEC_LIBRARIES = {
     "zstd": "numcodecs",
 }
 
-_ENTRY_POINTS = "zlab.codecs"  # of codecs that other packages bring
+_ENTRY_POINTS = "zlab."  # begins the names of all groups
 
 _STORES: dict[str, tuple[str, ...]] = {
     "directories": (),
@@ -110,6 +110,7 @@ class Diagnosis:
         versions: Versions of zlab and of what it works with, `None` for what is not installed.
         codecs: Every codec, and whether it can be used.
         stores: Every kind of store, and whether it can be opened.
+        plugins: What other packages bring, by the group of their entry points.
         settings: `zlab.settings`.
         directory: Below which leftovers were looked for, `None` for nowhere.
         leftovers: What killed writers left there; what may be in use too.
@@ -121,6 +122,7 @@ class Diagnosis:
     versions: dict[str, str | None]
     codecs: tuple[CodecStatus, ...]
     stores: tuple[StoreStatus, ...]
+    plugins: dict[str, tuple[str, ...]]
     settings: dict[str, int]
     directory: str | None
     leftovers: tuple[Leftover, ...]
@@ -143,6 +145,8 @@ class Diagnosis:
         for store in self.stores:
             what = f"needs {', '.join(store.missing)}" if store.missing else store.library or "zlab"
             yield f"  {'not ' if store.missing else ''}{store.name}: {what}"
+        for group, names in self.plugins.items():
+            yield f"{group}: {', '.join(names)}"
         yield "settings"
         for name, value in self.settings.items():
             yield f"  {name} {value:,}"
@@ -183,6 +187,7 @@ def diagnose(directory: str | os.PathLike[str] | None = None, *, clean: bool = F
         {name: _version(name) for name in ("zlab", *_LIBRARIES)},
         tuple(_codecs()),
         tuple(_store(name, libraries) for name, libraries in _STORES.items()),
+        _plugins(),
         asdict(settings),
         None if directory is None else str(directory),
         tuple(leftovers),
@@ -204,7 +209,7 @@ def _named(distribution: str) -> str:
 
 def _codecs() -> Iterator[CodecStatus]:
     """Each codec once, by its own name; one that cannot be loaded by all its names."""
-    others = {entry.name for entry in entry_points(group=_ENTRY_POINTS)}
+    others = {entry.name for entry in entry_points(group=f"{_ENTRY_POINTS}codecs")}
     for name in sorted({*registry.names(), *others}):
         try:
             codec = registry.get(name)
@@ -217,6 +222,18 @@ def _codecs() -> Iterator[CodecStatus]:
             module = codec.__module__.rpartition(".")[2]
             library = _CODEC_LIBRARIES.get(module) if codec.__module__.startswith("zlab.") else None
             yield CodecStatus(name, None if library is None else _named(library), None)
+
+
+def _plugins() -> dict[str, tuple[str, ...]]:
+    found = entry_points()
+    return {
+        group: tuple(
+            f"{entry.name} ({_named(entry.dist.name) if entry.dist else entry.value})"
+            for entry in found.select(group=group)
+        )
+        for group in sorted(found.groups)
+        if group.startswith(_ENTRY_POINTS)
+    }
 
 
 def _store(name: str, libraries: tuple[str, ...]) -> StoreStatus:

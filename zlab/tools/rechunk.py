@@ -79,6 +79,16 @@ def plan_rechunk(source: Grid, target: Grid, *, itemsize: int, limit: int) -> Re
     )
 
 
+def largest_chunk(grid: Grid) -> tuple[int, ...]:
+    """The most elements that a chunk is stored with, along each axis."""
+    return tuple(
+        axis.chunk
+        if isinstance(axis, RegularAxis)
+        else max((axis.size(c) for c in range(axis.nchunks)), default=1)
+        for axis in grid.axes
+    )
+
+
 def _largest(axis: Axis) -> int:
     """The most elements of the array that a chunk of the axis has."""
     if isinstance(axis, RegularAxis):

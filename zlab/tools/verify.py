@@ -299,7 +299,7 @@ class _Check:
         metadata = layout.metadata
         keys = ChunkKeys.parse(metadata.chunk_key_encoding, len(metadata.shape))
         start = len(layout.path) + 1 if layout.path else 0
-        for entry in self.store.list(layout.path):
+        for entry in layout.store.list(layout.path):
             self.seen(entry)
             name = entry.key[start:]
             if name in DOCUMENT_NAMES:
