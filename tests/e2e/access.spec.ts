@@ -1,7 +1,9 @@
 import { expect, test, type Page } from '@playwright/test';
 import type { AxeResults } from 'axe-core';
 import { join } from 'node:path';
-import { execute, openLab, setTheme, Sidebar } from './lab';
+import { execute, needsBrowser, openLab, setTheme, Sidebar } from './lab';
+
+needsBrowser();
 
 // axe is a script of its own, which JupyterLab's policy would not let in.
 test.use({ bypassCSP: true });

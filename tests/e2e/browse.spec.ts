@@ -1,5 +1,17 @@
 import { expect, test } from '@playwright/test';
-import { complaints, execute, openLab, ready, ROOT, setTheme, shot, Sidebar } from './lab';
+import {
+  complaints,
+  execute,
+  needsBrowser,
+  openLab,
+  ready,
+  ROOT,
+  setTheme,
+  shot,
+  Sidebar
+} from './lab';
+
+needsBrowser();
 
 test.describe('the browser of stores', () => {
   let sidebar: Sidebar;

@@ -1,5 +1,15 @@
 import { expect, test } from '@playwright/test';
-import { execute, kernelIdle, openLab, shutDownKernels, Sidebar, writeNotebook } from './lab';
+import {
+  execute,
+  kernelIdle,
+  needsBrowser,
+  openLab,
+  shutDownKernels,
+  Sidebar,
+  writeNotebook
+} from './lab';
+
+needsBrowser();
 
 test.describe('inserting code', () => {
   test.afterEach(async ({ page }) => {

@@ -1,12 +1,18 @@
 /** What the tests do with JupyterLab. */
 
-import { expect, type Locator, type Page } from '@playwright/test';
+import { expect, test, type Locator, type Page } from '@playwright/test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const SHOTS = process.env['ZLAB_E2E_SHOTS'] ?? 'shots';
 export const ROOT = process.env['ZLAB_E2E_ROOT'] ?? '';
 export const TOKEN = process.env['ZLAB_E2E_TOKEN'] ?? '';
+
+/** To be called at the head of a file of tests: without a browser they are skipped. */
+export function needsBrowser(): void {
+  const found = process.env['ZLAB_E2E_BROWSER'] !== '';
+  test.skip(!found, 'no Chromium: apt-get install chromium');
+}
 
 /** The parts of JupyterLab's application that the tests touch. */
 interface JupyterApp {

@@ -5,6 +5,7 @@ import {
   complaints,
   execute,
   kernelIdle,
+  needsBrowser,
   openLab,
   ready,
   ROOT,
@@ -15,6 +16,8 @@ import {
   start,
   writeNotebook
 } from './lab';
+
+needsBrowser();
 
 /** Reads until a file appears: as long as the test needs, and no longer. */
 const READ_UNTIL = (flag: string): string => `

@@ -1,5 +1,7 @@
 import { expect, test } from '@playwright/test';
-import { openLab, shot, Sidebar } from './lab';
+import { needsBrowser, openLab, shot, Sidebar } from './lab';
+
+needsBrowser();
 
 /** What the user sees when the server does not answer as it should. */
 test.describe('trouble', () => {

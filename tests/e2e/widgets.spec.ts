@@ -3,11 +3,14 @@ import {
   complaints,
   execute,
   kernelIdle,
+  needsBrowser,
   openLab,
   shot,
   shutDownKernels,
   writeNotebook
 } from './lab';
+
+needsBrowser();
 
 test.describe('the notebook widgets', () => {
   test.afterEach(async ({ page }) => {

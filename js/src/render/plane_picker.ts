@@ -16,6 +16,7 @@ export class PlanePicker implements View {
   readonly #choose: (choice: PlaneChoice) => void;
   /** What the controls were made for. */
   #made = '';
+  readonly #sliders = new Map<number, (at: number) => void>();
   /** What was chosen last; the plane that it asks for may be on its way. */
   #chosen: PlaneChoice = { axes: [], index: [] };
 
@@ -34,7 +35,11 @@ export class PlanePicker implements View {
     const made = JSON.stringify([plane.chunk_grid_shape, plane.axes, names]);
     if (made !== this.#made) {
       this.#made = made;
+      this.#sliders.clear();
       this.element.replaceChildren(...this.#controls(plane, names));
+    }
+    for (const [axis, move] of this.#sliders) {
+      move(plane.index[axis] ?? 0);
     }
   }
 
@@ -44,16 +49,14 @@ export class PlanePicker implements View {
   }
 
   #controls(plane: ChunkHeader, names: readonly (string | null)[] | null): HTMLElement[] {
-    const { axes, index, chunk_grid_shape: grid } = plane;
+    const { axes, chunk_grid_shape: grid } = plane;
     if (grid.length <= 2) {
       return [];
     }
     const labels = grid.map((_, axis) => names?.[axis] ?? this.#words.__('axis %1', axis));
     const others = grid.flatMap((length, axis) => {
       const label = labels[axis] ?? '';
-      return axes.includes(axis) || length <= 1
-        ? []
-        : [this.#slider(axis, label, length, index[axis] ?? 0)];
+      return axes.includes(axis) || length <= 1 ? [] : [this.#slider(axis, label, length)];
     });
     return [
       this.#axisChoice(this.#words.__('rows'), 0, labels, axes),
@@ -79,9 +82,13 @@ export class PlanePicker implements View {
     return element('label', {}, `${label} `, select);
   }
 
-  #slider(axis: number, name: string, length: number, at: number): HTMLElement {
-    const shown = element('output', {}, String(at));
-    const slider = element('input', { type: 'range', min: 0, max: length - 1, value: at });
+  #slider(axis: number, name: string, length: number): HTMLElement {
+    const shown = element('output');
+    const slider = element('input', { type: 'range', min: 0, max: length - 1 });
+    this.#sliders.set(axis, at => {
+      slider.value = String(at);
+      shown.textContent = slider.value;
+    });
     slider.addEventListener('input', () => {
       shown.textContent = slider.value;
     });

@@ -66,5 +66,8 @@ describe('the picker of a plane', () => {
     // The slider stays, and the focus with it, when the plane it asked for has come.
     picker.show({ ...CUT, index: [0, 5, 0] }, null);
     expect(picker.element.querySelector('input')).toBe(slider);
+    picker.show({ ...CUT, index: [0, 2, 0] }, null);
+    expect(slider?.value).toBe('2');
+    expect(picker.element.querySelector('output')?.textContent).toBe('2');
   });
 });
