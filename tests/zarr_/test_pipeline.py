@@ -48,11 +48,11 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _memory(_: Path) -> Any:
-    return zarr.storage.MemoryStore()
+    return ZarrMemory()
 
 
 def _directory(where: Path) -> Any:
-    return zarr.storage.LocalStore(where / "store")
+    return LocalStore(where / "store")
 
 
 def _zlab(_: Path) -> Any:
@@ -63,14 +63,14 @@ def _remote(_: Path) -> Any:
     return Store(CountingStore(MemoryStore(), local=False))
 
 
-class Awaited(zarr.storage.WrapperStore[zarr.storage.MemoryStore]):
+class Awaited(WrapperStore[ZarrMemory]):
     """A store that has coroutines alone."""
 
     _supports_sync_io = False
 
 
 def _awaited(_: Path) -> Any:
-    return Awaited(zarr.storage.MemoryStore())
+    return Awaited(ZarrMemory())
 
 
 STORES = [_memory, _directory, _zlab, _remote, _awaited]
@@ -158,7 +158,7 @@ def test_an_array_grows_below_its_pipeline(place: Any) -> None:
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning")
 def test_data_types(dtype: Any, values: NDArray[Any], zarr_format: int) -> None:
-    store = zarr.storage.MemoryStore()
+    store = ZarrMemory()
     values = values.astype(dtype) if not isinstance(dtype, type) else values
     array = zarr.create_array(store, shape=(5,), chunks=(2,), dtype=dtype, zarr_format=zarr_format)
     array[:4] = values
@@ -191,7 +191,7 @@ def test_a_shard_is_read_in_parts() -> None:
 
 def test_empty_chunks_are_stored_where_that_is_asked_for() -> None:
     for keep, expected in ((True, 2), (False, 0)):
-        store = zarr.storage.MemoryStore()
+        store = ZarrMemory()
         array = zarr.create_array(
             store, shape=(4,), chunks=(2,), dtype="i1", config={"write_empty_chunks": keep}
         )
@@ -227,7 +227,7 @@ def test_a_store_that_fails_is_an_error() -> None:
 
 
 def test_what_was_deleted_by_other_means_is_absent() -> None:
-    store = zarr.storage.MemoryStore()
+    store = ZarrMemory()
     make = {"name": "a", "shape": (8,), "chunks": (2,), "shards": (8,), "dtype": "i4"}
     array = zarr.create_array(store, **make)
     array[:] = 7
@@ -237,7 +237,7 @@ def test_what_was_deleted_by_other_means_is_absent() -> None:
 
 
 def test_pipelines_are_pickled_and_compared() -> None:
-    store = zarr.storage.MemoryStore()
+    store = ZarrMemory()
     array = zarr.create_array(store, shape=(4,), chunks=(2,), dtype="i4")
     array[:] = 7
     mine = array._async_array.codec_pipeline
@@ -400,7 +400,7 @@ def _codecs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_codec_that_only_zarr_python_has_is_taken_from_there(
     codecs: dict[str, Any], name: str
 ) -> None:
-    store = zarr.storage.MemoryStore()
+    store = ZarrMemory()
     array = zarr.create_array(store, shape=(6, 6), chunks=(3, 2), dtype="i4", **codecs)
     data = np.arange(36, dtype="i4").reshape(6, 6)
     with pytest.warns(FallbackWarning, match=f"zlab has no codec '{name}'"):
