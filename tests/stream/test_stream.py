@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import subprocess
@@ -106,6 +107,36 @@ def test_a_cancelled_task_ends_its_stream(gated: tuple[zlab.Array, Gate], wait_u
         asyncio.run(cancel())
     assert captured.events[-1].outcome == "closed"
     gate.open.set()
+    wait_until(lambda: process_held() == 0)
+
+
+def test_an_error_after_the_task_was_cancelled_is_not_reported(
+    gated: tuple[zlab.Array, Gate], wait_until: Wait
+) -> None:
+    array, gate = gated
+    gate.store.put("c/0", b"not zstd")
+    gate.open.clear()
+    reported: list[Any] = []
+
+    async def read() -> None:
+        async for _ in array.stream_slices(length=5):
+            pytest.fail("the first chunk is corrupt")
+
+    async def cancel() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context)
+        )
+        task = asyncio.create_task(read())
+        while not gate.asked:  # noqa: ASYNC110  the store knows no event of asyncio
+            await asyncio.sleep(0)
+        gate.open.set()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    gc.collect()
+    assert reported == []
     wait_until(lambda: process_held() == 0)
 
 

@@ -133,6 +133,11 @@ class Stream(ABC, Generic[T]):
                 del item
         finally:
             halt.set()
-            if step is not None and not step.done():
+            if step is not None:
                 await asyncio.wait([step])
-            iteration.close()
+                if not step.cancelled():
+                    # an error that comes too late is nobody's, and asyncio need not report it
+                    step.exception()
+            # a step that the loop gave up ends by itself
+            with suppress(ValueError):
+                iteration.close()
