@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-pytest.importorskip("zarr")
+zarr = pytest.importorskip("zarr")
 
-import zarr.storage
-from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
-from zarr.core.buffer import cpu
-from zarr.core.codec_pipeline import BatchedCodecPipeline
-from zarr.registry import register_codec
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec  # noqa: E402
+from zarr.core.buffer import cpu  # noqa: E402
+from zarr.core.codec_pipeline import BatchedCodecPipeline  # noqa: E402
+from zarr.registry import register_codec  # noqa: E402
+from zarr.storage import LocalStore, WrapperStore  # noqa: E402
+from zarr.storage import MemoryStore as ZarrMemory  # noqa: E402
 
-import zlab
-from zlab import telemetry
-from zlab.errors import ChunkReadError, UnknownCodecError
-from zlab.stores.memory import MemoryStore
-from zlab.testing import CountingStore, Fault, FaultStore
-from zlab.zarr import CodecPipeline, FallbackWarning, Store, pipeline
+import zlab  # noqa: E402
+from zlab import telemetry  # noqa: E402
+from zlab.errors import ChunkReadError, UnknownCodecError  # noqa: E402
+from zlab.stores.memory import MemoryStore  # noqa: E402
+from zlab.testing import CountingStore, Fault, FaultStore  # noqa: E402
+from zlab.zarr import CodecPipeline, FallbackWarning, Store, pipeline  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
