@@ -91,8 +91,13 @@ export function writeNotebook(path: string, cells: readonly string[]): void {
   writeFileSync(file, JSON.stringify(notebook));
 }
 
+/** Where a picture of a test goes. */
+export function shotPath(name: string): string {
+  return join(SHOTS, `${name}.png`);
+}
+
 export async function shot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(SHOTS, `${name}.png`) });
+  await page.screenshot({ path: shotPath(name) });
 }
 
 export async function setTheme(page: Page, theme: string): Promise<void> {

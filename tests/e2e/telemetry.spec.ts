@@ -158,12 +158,13 @@ test.describe('live telemetry', () => {
 
   test('shows the digits being trained on', async ({ page }) => {
     test.setTimeout(240_000);
+    await page.setViewportSize({ width: 1400, height: 920 });
     await openLab(page, 'livebooks/03_03_training_from_zarr.ipynb');
     const sidebar = new Sidebar(page);
     await sidebar.open();
-    await sidebar.chooseStore('demo/digits.zarr');
-    await sidebar.openGroup('train');
-    await sidebar.choose('train/images');
+    await sidebar.chooseStore('demo/climate.zarr');
+    await sidebar.openGroup('cube');
+    await sidebar.choose('cube/ice');
     await execute(page, 'zlab:show-telemetry');
     await kernelIdle(page);
     await start(page, 'notebook:run-all-cells');
@@ -174,10 +175,14 @@ test.describe('live telemetry', () => {
       { timeout: 200_000 }
     );
     await expect(page.locator('.jp-RenderedText[data-mime-type*="stderr"]')).toHaveCount(0);
-    await outputs.locator('.zlab-Telemetry').scrollIntoViewIfNeeded();
-    await shot(page, 'training');
+    // The curve of the loss, the second of two figures.
+    const curve = outputs.locator('img').nth(1);
+    await curve.evaluate(node => {
+      node.scrollIntoView({ block: 'end' });
+    });
+    await shot(page, 'lab');
     await setTheme(page, 'JupyterLab Dark');
-    await shot(page, 'training-dark');
+    await shot(page, 'lab-dark');
     await setTheme(page, 'JupyterLab Light');
   });
 });

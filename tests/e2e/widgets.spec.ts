@@ -6,6 +6,7 @@ import {
   needsBrowser,
   openLab,
   shot,
+  shotPath,
   shutDownKernels,
   writeNotebook
 } from './lab';
@@ -22,7 +23,8 @@ test.describe('the notebook widgets', () => {
     writeNotebook('work/widgets.ipynb', [
       'import zlab\narray = zlab.open("../odd.zarr")["holes"]\nheatmap = zlab.widgets.ChunkHeatmap(array)\nheatmap',
       'telemetry = zlab.widgets.Telemetry()\narray[...]\ntelemetry',
-      'print(heatmap.selected)'
+      'print(heatmap.selected)',
+      'zlab.widgets.ChunkHeatmap(zlab.open("../demo/climate.zarr")["cube/ice"])'
     ]);
     await openLab(page, 'work/widgets.ipynb');
     await kernelIdle(page);
@@ -46,6 +48,11 @@ test.describe('the notebook widgets', () => {
     await expect(cells.nth(2).locator('.jp-OutputArea-output')).toHaveText('[0, 1]');
     await cells.nth(0).scrollIntoViewIfNeeded();
     await shot(page, 'widgets');
+    await run(3);
+    const ice = cells.nth(3).locator('.zlab-mod-widget');
+    await ice.locator('canvas').first().press('End');
+    await expect(ice.locator('.zlab-Readout')).toContainText('chunk (0, 5, 0)');
+    await ice.screenshot({ path: shotPath('heatmap') });
     expect(complained).toEqual([]);
   });
 });

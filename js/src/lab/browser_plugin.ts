@@ -28,7 +28,7 @@ import { treeSection } from './tree_section';
 const PLUGIN_ID = 'zlab:browser';
 const RANK = 600;
 /** Shares of the height: stores, tree, details, chunks. */
-const HEIGHTS = [0.2, 0.25, 0.27, 0.28];
+const HEIGHTS = [0.17, 0.24, 0.26, 0.33];
 
 /** What the commands act on. */
 class Browser {

@@ -31,9 +31,12 @@ export function chunksSection(model: BrowserModel, trans: TranslationBundle): Ch
     if (state.is === 'failed') {
       return faultNotice(state.fault, trans, () => void model.plane.retry());
     }
-    const plane = state.is === 'ready' ? state.value : state.is === 'loading' ? state.stale : null;
-    if (plane !== null) {
-      picker.show(plane, model.details.value?.array?.dimension_names ?? null);
+    if (state.is === 'ready') {
+      picker.show(state.value, model.details.value?.array?.dimension_names ?? null);
+      return body;
+    }
+    // Another plane of the same array is on its way.
+    if (state.is === 'loading' && state.stale !== null) {
       return body;
     }
     const details = model.details.value;
