@@ -41,7 +41,7 @@ class Settings:
         max_chunk_bytes: Decoded bytes that one chunk may have. A chunk that claims more is
             refused before memory is taken.
         memory_budget: Bytes that all streams of the process may hold at once.
-        shard_index_cache: Bytes of shard indices that are kept.
+        shard_index_cache: Bytes of shard indices that each open array keeps.
 
     Example:
         >>> import zlab

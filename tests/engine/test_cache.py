@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,3 +141,14 @@ def test_another_process_starts_with_an_empty_cache() -> None:
     again = pickle.loads(pickle.dumps(array.layout.access))  # noqa: S301  what was pickled here
     assert again.cache.info() == zlab.Cache(1 << 20).info()
     assert again.locks is array.layout.access.locks
+
+
+def test_the_indices_of_shards_keep_no_store_alive() -> None:
+    store = MemoryStore()
+    zlab.create_array(store, data=np.arange(1, 65), chunks=8, shards=32)
+    array = zlab.open_array(store)
+    assert array[...].sum() == 64 * 65 // 2
+    gone = weakref.ref(store)
+    del array, store
+    gc.collect()
+    assert gone() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,7 +85,9 @@ def test_the_legacy_struct_with_pairs_is_read() -> None:
     assert parse_data_type(document).dtype == np.dtype([("x", "i4"), ("y", "f8")])
 
 
-@pytest.mark.parametrize("dtype", ["O", np.dtype(("i4", (2,))), "nonsense", 3])
+@pytest.mark.parametrize(
+    "dtype", [ml_dtypes.float8_e4m3fn, "O", np.dtype(("i4", (2,))), "nonsense", 3]
+)
 def test_what_no_type_holds_is_refused(dtype: object) -> None:
     with pytest.raises(DataTypeError):
         data_type_of(dtype)

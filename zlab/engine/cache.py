@@ -77,7 +77,6 @@ class Cache:
         self._max_nbytes = max_nbytes
         self.clear()
         self._hits = self._misses = self._evictions = 0
-        _caches.add(self)
 
     def get(self, store: Store, key: str, part: Part = None) -> Entry | None:
         """A valid entry, `None` where there is none."""
@@ -106,6 +105,8 @@ class Cache:
         if array.nbytes > self._max_nbytes:
             return
         array.flags.writeable = False
+        # only a cache that holds something is told of writes
+        _caches.add(self)
         with self._lock:
             self._remove(store, key, part)
             self._entries[store, key, part] = Entry(array, version)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from zlab.codecs.base import ChunkSpec
 from zlab.codecs.pipeline import Pipeline
+from zlab.config import settings
 from zlab.engine.access import Access
+from zlab.engine.cache import Cache
 from zlab.errors import MetadataError
 from zlab.grid import ChunkKeys, Grid
 from zlab.metadata.fill import default_fill
@@ -34,6 +36,8 @@ class ArrayLayout:
         chunks: The grid of chunks; of a sharded array, of inner chunks.
         sharding: The codec of the shards, or `None`.
         access: The options of the handle.
+        index_cache: Where shard indices are kept. Without a cache of the user's it lives as long
+            as the handle, so that it keeps no store alive.
     """
 
     __slots__ = (
@@ -45,6 +49,7 @@ class ArrayLayout:
         "chunks",
         "dtype",
         "fill",
+        "index_cache",
         "metadata",
         "node_store",
         "objects",
@@ -65,6 +70,7 @@ class ArrayLayout:
         self.path = path
         self.metadata = metadata
         self.access = access or Access()
+        self.index_cache = self.access.cache or Cache(settings.shard_index_cache)
         self.dtype: np.dtype[Any] = metadata.data_type.dtype
         self.fill = (
             default_fill(metadata.data_type) if metadata.fill_value is None else metadata.fill_value

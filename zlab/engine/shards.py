@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from zlab.codecs.sharding import MISSING
-from zlab.config import settings
-from zlab.engine.cache import Cache, Entry
+from zlab.engine.cache import Entry
 from zlab.errors import ChunkReadError
 from zlab.stores.base import Range, Suffix
 
@@ -37,8 +36,6 @@ COALESCE_LIMIT = 16 << 20
 
 _ATTEMPTS = 3
 
-_indices = Cache(settings.shard_index_cache)
-
 
 def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
     """The index of a shard, offsets and lengths along the last axis; `None` where there is none.
@@ -51,7 +48,7 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
     if sharding is None:
         return None
     key = layout.key(shard)
-    cache = layout.access.cache or _indices
+    cache = layout.index_cache
     kept = cache.get(layout.store, key)
     if kept is not None:
         return kept

@@ -383,7 +383,7 @@ def _of_native(dtype: np.dtype[Any]) -> DataType | None:
         return _named("string")
     size = dtype.itemsize
     match dtype.kind:
-        case "V" if dtype.subdtype is None and size:
+        case "V" if dtype.type is np.void and dtype.subdtype is None and size:
             return _named(f"r{8 * size}")
         case "U":
             return _utf32({"length_bytes": size})

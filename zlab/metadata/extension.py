@@ -64,7 +64,8 @@ class NamedConfig:
     def format(self) -> dict[str, Any]:
         """The object form."""
         document: dict[str, Any] = {"name": self.name}
-        if self.configuration:
+        # zarr-python refuses the codecs of numcodecs without one
+        if self.configuration or self.name.startswith("numcodecs."):
             document["configuration"] = dict(self.configuration)
         if not self.must_understand:
             document["must_understand"] = False
