@@ -14,6 +14,7 @@ import pytest
 zarr = pytest.importorskip("zarr")
 
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec  # noqa: E402
+from zarr.core.array_spec import ArrayConfig, ArraySpec  # noqa: E402
 from zarr.core.buffer import cpu  # noqa: E402
 from zarr.core.codec_pipeline import BatchedCodecPipeline  # noqa: E402
 from zarr.registry import register_codec  # noqa: E402
@@ -259,7 +260,7 @@ def test_pipelines_are_pickled_and_compared() -> None:
 def test_chunks_in_memory() -> None:
     array = zarr.create_array({}, shape=(5,), chunks=(3,), dtype="i4", fill_value=9)
     mine = array._async_array.codec_pipeline
-    spec = array.metadata.get_chunk_spec((0,), array._async_array.config, cpu.buffer_prototype)
+    spec = ArraySpec((3,), array.metadata.dtype, 9, ArrayConfig.from_dict({}), cpu.buffer_prototype)
     chunk = cpu.NDBuffer.from_numpy_array(np.array([1, 2, 3], "i4"))
 
     async def there_and_back(one: Any) -> tuple[Any, Any]:
@@ -304,6 +305,37 @@ def test_from_an_event_loop_of_the_users_own(place: Any) -> None:
         return await array.getitem((slice(1, 5), 3))
 
     assert asyncio.run(work()).tolist() == [9, 15, 21, 27]
+
+
+# -- of zarr-python 3.4
+
+newer = pytest.mark.skipif(
+    not hasattr(zarr.abc.codec, "GetResult"), reason="zarr-python 3.4 needs Python 3.12"
+)
+
+
+@newer
+@pytest.mark.usefixtures("_alone")
+def test_missing_chunks_are_told(place: Any) -> None:
+    array = zarr.create_array(
+        place, shape=(4,), chunks=(2,), dtype="i4", config={"read_missing_chunks": False}
+    )
+    array[:2] = 1
+    assert array[:2].tolist() == [1, 1]
+    with pytest.raises(zarr.errors.ChunkNotFoundError, match="c/1"):
+        array[:]
+
+
+@newer
+@pytest.mark.usefixtures("_alone")
+def test_chunks_of_many_sizes(place: Any) -> None:
+    data = np.arange(60, dtype="i4").reshape(10, 6)
+    with zarr.config.set({"array.rectilinear_chunks": True}):
+        array = zarr.create_array(place, shape=(10, 6), chunks=[[3, 3, 4], [2, 4]], dtype="i4")
+        array[...] = data
+        np.testing.assert_array_equal(array[2:8:3, 1:5], data[2:8:3, 1:5])
+        np.testing.assert_array_equal(array.oindex[[9, 0]], data[[9, 0]])
+        np.testing.assert_array_equal(array.vindex[[0, 9], [5, 1]], data[[0, 9], [5, 1]])
 
 
 # -- what zlab has not

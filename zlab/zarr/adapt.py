@@ -149,7 +149,7 @@ class ZarrStore:
             raise TypeError(msg)
         self.store = store
         self.read_only = read_only or store.read_only
-        self.name = redact(str(store))
+        self.name = redact(" ".join(str(store).split()))
         self._has_sync = _is_synchronous(store)
         self.local = self._has_sync
         self._loop = loop
@@ -425,12 +425,14 @@ async def _size(store: AbstractStore, key: str) -> int | None:
         except store.allowed_exceptions:
             return None
         return None if info["type"] == "directory" else int(info["size"])
-    if not await store.exists(key):
-        return None
     try:
-        return await store.getsize(key)
+        return await store.getsize(key) if await store.exists(key) else None
     except FileNotFoundError:
         return None
+    except Exception as error:
+        if type(error).__name__ == "InvalidInputError":
+            return None  # icechunk's, of a name that is no key of Zarr's, such as a group's
+        raise
 
 
 async def _delete_below(store: AbstractStore, prefix: str) -> None:

@@ -48,11 +48,12 @@ class Item(NamedTuple):
 
 def kind_of(item: Item) -> Kind | None:
     """How an item selects, `None` for a way that is not known here."""
-    is_box = isinstance(item.target, tuple)
-    if is_box and all(isinstance(part, slice | int | np.integer) for part in item.selection):
+    if not isinstance(item.target, tuple):
+        return "points" if all(isinstance(part, np.ndarray) for part in item.selection) else None
+    if all(isinstance(part, slice | int | np.integer) for part in item.selection):
         return "basic"
-    if all(isinstance(part, np.ndarray) for part in item.selection):
-        return "orthogonal" if is_box else "points"
+    if all(isinstance(part, slice | np.ndarray) for part in item.selection):
+        return "orthogonal"
     return None
 
 
@@ -169,12 +170,16 @@ def least_jobs(layout: ArrayLayout, nbytes: int) -> int:
 
 
 def region_of(layout: ArrayLayout, item: Item) -> Region:
-    """The region that an item with an array of indices for each axis selects."""
-    starts = _starts(layout, item)
-    selection = tuple(
-        part.reshape(-1) + start for part, start in zip(item.selection, starts, strict=True)
-    )
-    return parse_orthogonal(selection, layout.metadata.shape)
+    """The region that an item with slices and arrays of indices selects."""
+    selection: list[slice | NDArray[Any]] = []
+    for part, start, length in zip(item.selection, _starts(layout, item), item.shape, strict=True):
+        if isinstance(part, slice):
+            inside = range(*part.indices(length))
+            selection.append(slice(start + inside.start, start + inside.stop, inside.step))
+        else:
+            indices = np.flatnonzero(part) if part.dtype == bool else part.reshape(-1)
+            selection.append(indices + start)
+    return parse_orthogonal(tuple(selection), layout.metadata.shape)
 
 
 def points_of(
