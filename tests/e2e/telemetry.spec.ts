@@ -177,9 +177,15 @@ test.describe('live telemetry', () => {
     await expect(page.locator('.jp-RenderedText[data-mime-type*="stderr"]')).toHaveCount(0);
     // The curve of the loss, the second of two figures.
     const curve = outputs.locator('img').nth(1);
-    await curve.evaluate(node => {
-      node.scrollIntoView({ block: 'end' });
-    });
+    // The notebook moves cells about while it draws them.
+    await expect(async () => {
+      await curve.evaluate(node => {
+        node.scrollIntoView({ block: 'end' });
+      });
+      const box = await curve.boundingBox();
+      expect(box?.y).toBeGreaterThan(500);
+      expect((box?.y ?? 0) + (box?.height ?? 0)).toBeLessThan(900);
+    }).toPass();
     await shot(page, 'lab');
     await setTheme(page, 'JupyterLab Dark');
     await shot(page, 'lab-dark');
