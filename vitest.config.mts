@@ -7,7 +7,11 @@ export default defineConfig({
       // Without a DOM, so that nothing of it creeps in.
       {
         extends: true,
-        test: { name: 'logic', environment: 'node', include: ['tests/js/{wire,model}/*.test.ts'] }
+        test: {
+          name: 'logic',
+          environment: 'node',
+          include: ['tests/js/{wire,model,lab}/*.test.ts']
+        }
       },
       {
         extends: true,
