@@ -290,7 +290,7 @@ def struct_of(fields: list[tuple[str, DataType]]) -> DataType:
         MetadataError: A member has no name, two have the same, or one has no fixed size.
     """
     names = [name for name, _ in fields]
-    if not all(names):
+    if not all(isinstance(name, str) and name for name in names):
         msg = f"data type 'struct': every field must have a name, got {names!r:.120}"
         raise MetadataError(msg)
     if len(set(names)) != len(names):
