@@ -228,13 +228,12 @@ def test_a_store_that_fails_is_an_error() -> None:
         array[:]
 
 
-def test_what_was_deleted_by_other_means_is_absent() -> None:
-    store = ZarrMemory()
+def test_what_was_deleted_by_other_means_is_absent(place: Any) -> None:
     make = {"name": "a", "shape": (8,), "chunks": (2,), "shards": (8,), "dtype": "i4"}
-    array = zarr.create_array(store, **make)
+    array = zarr.create_array(place, **make)
     array[:] = 7
     assert array[0] == 7
-    array = zarr.create_array(store, overwrite=True, **make)
+    array = zarr.create_array(place, overwrite=True, **make)
     assert array[:].tolist() == [0] * 8
 
 

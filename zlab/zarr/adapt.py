@@ -312,7 +312,7 @@ class ZarrStore:
         try:
             if call_sync is not None and self._has_sync:
                 return call_sync(self.store)
-            return self._wait_for(call(self.store), key)
+            return self._wait_for(_opened(self.store, call), key)
         except StoreError:
             raise
         except Exception as error:
@@ -404,6 +404,13 @@ def _below(prefix: str) -> str:
     return f"{prefix}/" if prefix else ""
 
 
+async def _opened(
+    store: AbstractStore, call: Callable[[AbstractStore], Coroutine[Any, Any, T]]
+) -> T:
+    await store._ensure_open()  # noqa: SLF001  not every method of every store does it
+    return await call(store)
+
+
 async def _delete(store: AbstractStore, key: str) -> None:
     with suppress(FileNotFoundError, KeyError):
         if isinstance(store, zarr.storage.FsspecStore):
@@ -426,13 +433,15 @@ async def _size(store: AbstractStore, key: str) -> int | None:
             return None
         return None if info["type"] == "directory" else int(info["size"])
     try:
-        return await store.getsize(key) if await store.exists(key) else None
-    except FileNotFoundError:
-        return None
+        there = await store.exists(key)
     except Exception as error:
         if type(error).__name__ == "InvalidInputError":
             return None  # icechunk's, of a name that is no key of Zarr's, such as a group's
         raise
+    try:
+        return await store.getsize(key) if there else None
+    except FileNotFoundError:
+        return None  # deleted meanwhile
 
 
 async def _delete_below(store: AbstractStore, prefix: str) -> None:
