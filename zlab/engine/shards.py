@@ -96,7 +96,7 @@ def fetch_from_shard(
             data = _fetch_group(store, key, group)
             # offsets of an old index mean nothing in a shard that was replaced meanwhile
             if data is None or store.version(key) != version:
-                forget(store, key)
+                layout.index_cache.drop(store, key)
                 break
             for offset, nbytes, job in group:
                 start = offset - group[0][0]
