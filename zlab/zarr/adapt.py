@@ -435,8 +435,8 @@ async def _size(store: AbstractStore, key: str) -> int | None:
     try:
         there = await store.exists(key)
     except Exception as error:
-        if type(error).__name__ == "InvalidInputError":
-            return None  # icechunk's, of a name that is no key of Zarr's, such as a group's
+        if "invalid zarr key" in str(error):
+            return None  # icechunk's answer to a name that is no object's, such as a group's
         raise
     try:
         return await store.getsize(key) if there else None
