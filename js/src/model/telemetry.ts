@@ -1,4 +1,4 @@
-import { LATENCY_BUCKETS, type Frame, type Totals } from '../wire/comm';
+import type { Frame, Totals } from '../wire/comm';
 import { Signal } from './signal';
 
 /** The clock that frames are received and drawn by: seconds since the page began. */
@@ -28,19 +28,20 @@ export interface Rates {
   readonly inFlight: number;
 }
 
-const RATES = [
-  'fetched',
-  'decoded',
-  'stored',
-  'chunksRead',
-  'chunksWritten',
-  'fetching',
-  'decoding',
-  'inFlight'
-] as const satisfies readonly (keyof Rates)[];
-
 /** Columns for a plot, oldest first. */
 export type Columns = Readonly<Record<keyof Rates | 't', Float64Array>>;
+
+/** Of a first frame, which has nothing to be compared with. */
+const NO_RATES: Rates = {
+  fetched: 0,
+  decoded: 0,
+  stored: 0,
+  chunksRead: 0,
+  chunksWritten: 0,
+  fetching: 0,
+  decoding: 0,
+  inFlight: 0
+};
 
 /** The rates between two frames of a session. */
 export function ratesBetween(before: Frame, after: Frame): Rates {
@@ -72,27 +73,27 @@ export function quantile(counts: Iterable<number>, share: number): number | null
   return null;
 }
 
+interface Sample {
+  readonly frame: Frame;
+  readonly rates: Rates;
+}
+
 /**
- * What one kernel has told so far: a ring of frames, their differences as rates.
+ * What one kernel has told so far, as frames and their differences.
  *
  * The kernel sends sums, so a frame that is lost costs resolution and nothing else. The same frame
  * may come more than once, as one for each page that looks.
  */
 export class TelemetryModel {
   readonly changed = new Signal();
-  readonly #columns = new Map(
-    [...RATES, 't' as const].map(name => [name, new Float64Array(CAPACITY)])
-  );
-  readonly #latency: (readonly number[])[] = [];
+  readonly #samples: Sample[] = [];
   readonly #finished = new Set<string>();
-  #count = 0;
-  #last: Frame | null = null;
   /** The session's clock when the page's clock was at zero. */
   #offset = 0;
 
   /** The last frame, if one has come. */
   get last(): Frame | null {
-    return this.#last;
+    return this.#samples.at(-1)?.frame ?? null;
   }
 
   /**
@@ -102,19 +103,19 @@ export class TelemetryModel {
    * @returns Whether it was new.
    */
   push(frame: Frame, now: number): boolean {
-    const before = this.#last;
-    if (before !== null && before.session !== frame.session) {
-      if (this.#finished.has(frame.session)) {
-        return false; // a late one of a kernel that was restarted
-      }
-      this.#finished.add(before.session);
-      this.#count = 0;
-      this.#last = null;
-    } else if (before !== null && (frame.seq <= before.seq || frame.t <= before.t)) {
-      return false;
+    const { last } = this;
+    const isFirst = last?.session !== frame.session;
+    if (isFirst ? this.#finished.has(frame.session) : frame.seq <= last.seq || frame.t <= last.t) {
+      return false; // a copy, or a late one of a kernel that was restarted
     }
-    this.#record(frame, this.#last === null ? null : ratesBetween(this.#last, frame));
-    this.#last = frame;
+    if (isFirst && last !== null) {
+      this.#finished.add(last.session);
+      this.#samples.length = 0;
+    }
+    this.#samples.push({ frame, rates: isFirst ? NO_RATES : ratesBetween(last, frame) });
+    if (this.#samples.length > CAPACITY) {
+      this.#samples.shift();
+    }
     this.#offset = frame.t - now;
     this.changed.emit();
     return true;
@@ -122,53 +123,33 @@ export class TelemetryModel {
 
   /** What a plot of the last `window_s` seconds shows, with `t` in seconds before now. */
   columns(window_s: number, now: number): Columns {
+    const samples = this.#since(window_s, now);
     const end = now + this.#offset;
-    const stored = Math.min(this.#count, CAPACITY);
-    const t = this.#columns.get('t') ?? new Float64Array(0);
-    let first = this.#count - stored;
-    while (first < this.#count - 1 && (t[(first + 1) % CAPACITY] ?? 0) < end - window_s) {
-      first++; // one frame before the window stays, for the line to begin at its edge
-    }
-    const length = this.#count - first;
-    const cut = (name: keyof Rates | 't'): Float64Array => {
-      const column = this.#columns.get(name);
-      return Float64Array.from({ length }, (_, at) => column?.[(first + at) % CAPACITY] ?? 0);
+    const column = (name: keyof Rates): Float64Array =>
+      Float64Array.from(samples, ({ rates }) => rates[name]);
+    return {
+      t: Float64Array.from(samples, ({ frame }) => frame.t - end),
+      fetched: column('fetched'),
+      decoded: column('decoded'),
+      stored: column('stored'),
+      chunksRead: column('chunksRead'),
+      chunksWritten: column('chunksWritten'),
+      fetching: column('fetching'),
+      decoding: column('decoding'),
+      inFlight: column('inFlight')
     };
-    const columns = Object.fromEntries(RATES.map(name => [name, cut(name)])) as Record<
-      keyof Rates,
-      Float64Array
-    >;
-    return { ...columns, t: cut('t').map(value => value - end) };
   }
 
   /** Counts of chunk latencies of the last `window_s` seconds. */
-  latency(window_s: number, now: number): Float64Array {
-    const counts = new Float64Array(LATENCY_BUCKETS);
-    const end = now + this.#offset;
-    const t = this.#columns.get('t');
-    const oldest = Math.max(this.#count - CAPACITY, 0);
-    let first = this.#count - 1;
-    while (first > oldest && (t?.[first % CAPACITY] ?? 0) > end - window_s) {
-      first--;
-    }
-    const before = this.#latency[first % CAPACITY];
-    const after = this.#last?.latency;
-    return counts.map((_, bucket) => (after?.[bucket] ?? 0) - (before?.[bucket] ?? 0));
+  latency(window_s: number, now: number): number[] {
+    const before = this.#since(window_s, now)[0]?.frame.latency;
+    return (this.last?.latency ?? []).map((count, bucket) => count - (before?.[bucket] ?? 0));
   }
 
-  #record(frame: Frame, rates: Rates | null): void {
-    const at = this.#count % CAPACITY;
-    for (const name of RATES) {
-      const column = this.#columns.get(name);
-      if (column !== undefined) {
-        column[at] = rates?.[name] ?? 0;
-      }
-    }
-    const t = this.#columns.get('t');
-    if (t !== undefined) {
-      t[at] = frame.t;
-    }
-    this.#latency[at] = frame.latency;
-    this.#count++;
+  /** The samples of the last seconds, and one before, for lines to begin at the edge. */
+  #since(window_s: number, now: number): Sample[] {
+    const edge = now + this.#offset - window_s;
+    const before = this.#samples.findLastIndex(({ frame }) => frame.t <= edge);
+    return this.#samples.slice(Math.max(before, 0));
   }
 }
