@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from zlab.array.create import CodecLike, CodecsLike
+    from zlab.array.create import ChunksLike, CodecLike, CodecsLike
     from zlab.engine.access import Missing
     from zlab.engine.cache import Cache
     from zlab.engine.locks import Locks
@@ -530,7 +530,7 @@ def create_array(
     shape: Sequence[int] | int | None = None,
     dtype: object = None,
     data: ArrayLike | None = None,
-    chunks: Sequence[int] | int | Literal["auto"] = "auto",
+    chunks: ChunksLike = "auto",
     shards: Sequence[int] | int | None = None,
     filters: CodecsLike = None,
     serializer: CodecLike | Literal["auto"] = "auto",
@@ -541,6 +541,7 @@ def create_array(
     attributes: Mapping[str, Any] | None = None,
     dimension_names: Sequence[str | None] | None = None,
     chunk_key_encoding: CodecLike | None = None,
+    storage_transformers: CodecsLike = None,
     overwrite: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Array:
@@ -553,7 +554,8 @@ def create_array(
         dtype: A NumPy dtype, the name of a Zarr data type, `"string"` or `"bytes"`.
         data: Written to the new array.
         chunks: The shape of a chunk, in elements; at most 1 MiB by default. Of a sharded array,
-            the shape of an inner chunk.
+            the shape of an inner chunk. Chunks of many sizes are a list for each such axis, as in
+            `[[30, 30, 40], 10]`; another chunk grid is written as a document has it.
         shards: The shape of a shard, a multiple of `chunks`; no shards by default.
         filters: Codecs on arrays, such as `{"id": "delta", "dtype": "<i4"}`.
         serializer: The codec from array to bytes; little-endian `bytes` by default.
@@ -564,6 +566,7 @@ def create_array(
         attributes: The user's, JSON values.
         dimension_names: A name or `None` for each axis.
         chunk_key_encoding: `"/"` or `"."` between coordinates, or the encoding in full.
+        storage_transformers: What stands between the chunks and the store; nothing by default.
         overwrite: Replace what is there, with everything below it.
         storage_options: For the file system behind a URL.
 
@@ -607,6 +610,7 @@ def create_array(
         attributes=attributes,
         dimension_names=dimension_names,
         chunk_key_encoding=chunk_key_encoding,
+        storage_transformers=storage_transformers,
     )
     where = join(prefix, path)
     # whatever is wrong with the codecs is found here, before anything is written; what is recorded

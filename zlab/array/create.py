@@ -20,6 +20,11 @@ of numcodecs or zarr-python."""
 
 CodecsLike: TypeAlias = CodecLike | Sequence[CodecLike] | None
 
+ChunksLike: TypeAlias = (
+    "Sequence[int] | int | Sequence[int | Sequence[int]] | Mapping[str, Any] | Literal['auto']"
+)
+"""A chunk's shape, the sizes of all chunks along each axis, or a chunk grid of a document."""
+
 _SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
 
 
@@ -27,7 +32,7 @@ def plan_array(
     *,
     shape: Sequence[int] | int,
     dtype: object,
-    chunks: Sequence[int] | int | Literal["auto"],
+    chunks: ChunksLike,
     shards: Sequence[int] | int | None,
     filters: CodecsLike,
     serializer: CodecLike | Literal["auto"],
@@ -38,6 +43,7 @@ def plan_array(
     attributes: Mapping[str, Any] | None,
     dimension_names: Sequence[str | None] | None,
     chunk_key_encoding: CodecLike | None,
+    storage_transformers: CodecsLike,
 ) -> ArrayMetadata:
     """The metadata of a new array; see `zlab.create_array` for the arguments.
 
@@ -46,16 +52,12 @@ def plan_array(
     """
     data_type = dtype if isinstance(dtype, DataType) else data_type_of(dtype)
     lengths = _lengths(shape, "shape", minimum=0)
-    chunk_shape = (
-        auto_chunks(lengths, data_type.dtype.itemsize)
-        if chunks == "auto"
-        else _fit(_lengths(chunks, "chunks", minimum=1), lengths, "chunks")
-    )
+    grid = _grid(chunks, lengths, data_type.dtype.itemsize)
     codecs = _pipeline(data_type, len(lengths), filters, serializer, compressors, order)
-    outer = chunk_shape
     if shards is not None:
         outer = _fit(_lengths(shards, "shards", minimum=1), lengths, "shards")
-        codecs = _sharded(codecs, chunk_shape, outer, zarr_format)
+        codecs = _sharded(codecs, grid, outer, zarr_format)
+        grid = _regular(outer)
     names = _names(dimension_names, len(lengths))
     values = dict(attributes or {})
     if zarr_format == 2 and names is not None:  # noqa: PLR2004  writing the document
@@ -67,18 +69,34 @@ def plan_array(
         zarr_format=zarr_format,
         shape=lengths,
         data_type=data_type,
-        chunk_grid=NamedConfig("regular", {"chunk_shape": list(outer)}),
+        chunk_grid=grid,
         chunk_key_encoding=_key_encoding(chunk_key_encoding, zarr_format),
         codecs=codecs,
         fill_value=fill,
         attributes=values,
         dimension_names=names,
+        storage_transformers=_codecs(storage_transformers),
     )
 
 
-def _lengths(value: Sequence[int] | int, what: str, *, minimum: int) -> tuple[int, ...]:
+def _grid(chunks: ChunksLike, shape: tuple[int, ...], itemsize: int) -> NamedConfig:
+    if isinstance(chunks, str) and chunks == "auto":
+        return _regular(auto_chunks(shape, itemsize))
+    if isinstance(chunks, Mapping):
+        return NamedConfig.parse(dict(chunks), "chunks")
+    if isinstance(chunks, Sequence) and any(isinstance(item, Sequence) for item in chunks):
+        sizes = [list(item) if isinstance(item, Sequence) else item for item in chunks]
+        return NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": sizes})
+    return _regular(_fit(_lengths(chunks, "chunks", minimum=1), shape, "chunks"))
+
+
+def _regular(chunk_shape: tuple[int, ...]) -> NamedConfig:
+    return NamedConfig("regular", {"chunk_shape": list(chunk_shape)})
+
+
+def _lengths(value: object, what: str, *, minimum: int) -> tuple[int, ...]:
     try:
-        lengths = tuple(map(int, (value,) if isinstance(value, int) else value))
+        lengths = tuple(map(int, (value,) if isinstance(value, int) else value))  # type: ignore[call-overload]  # what cannot is told below
     except (TypeError, ValueError) as error:
         msg = f"{what} must be a whole number or a sequence of them, not {value!r:.80}"
         raise MetadataError(msg) from error
@@ -177,13 +195,17 @@ def _has_byte_order(data_type: DataType) -> bool:
 
 def _sharded(
     codecs: tuple[NamedConfig, ...],
-    chunks: tuple[int, ...],
+    grid: NamedConfig,
     shards: tuple[int, ...],
     zarr_format: ZarrFormat,
 ) -> tuple[NamedConfig, ...]:
     if zarr_format == 2:  # noqa: PLR2004  writing the document
         msg = "Zarr v2 has no shards"
         raise MetadataError(msg, hint="Pass zarr_format=3")
+    if grid.name != "regular":
+        msg = f"the chunks of a shard have one shape, and those of a grid {grid.name!r} have many"
+        raise MetadataError(msg)
+    chunks = grid.configuration["chunk_shape"]
     if any(s % c for s, c in zip(shards, chunks, strict=True)):
         raise MetadataError(
             f"shards {shards} are not multiples of chunks {chunks}",

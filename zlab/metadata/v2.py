@@ -378,6 +378,8 @@ def _format_array(node: ArrayMetadata) -> dict[str, Any]:
     if node.chunk_key_encoding.name != "v2":
         msg = f"Zarr v2 has no chunk key encoding {node.chunk_key_encoding.name!r}"
         raise MetadataError(msg)
+    if node.storage_transformers:
+        raise MetadataError("Zarr v2 has no storage transformers")
     order = "C"
     endian = "little"
     elementwise: list[dict[str, Any]] = []
