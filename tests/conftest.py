@@ -95,6 +95,10 @@ def pytest_configure() -> None:
     if unknown:
         known = ", ".join(FEATURES)
         raise pytest.UsageError(f"ZLAB_REQUIRE names {unknown}; features are {known}")
+    absent = [name for name in sorted(REQUIRED) if not FEATURES[name].present()]
+    if absent:
+        ways = "; ".join(f"{name}: {FEATURES[name].install}" for name in absent)
+        raise pytest.UsageError(f"ZLAB_REQUIRE names what is absent: {ways}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,7 +71,7 @@ _HOMES = {
     "settings": "zlab.config",
     "verify": "zlab.tools.verify",
 }
-_MODULES = ("errors", "jax", "polars", "telemetry", "widgets")
+_MODULES = ("errors", "jax", "polars", "telemetry", "widgets", "zarr")
 
 
 def __getattr__(name: str) -> Any:

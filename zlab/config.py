@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,15 +56,11 @@ class Settings:
     memory_budget: int = _setting("memory_budget", 1 << 30)
     shard_index_cache: int = _setting("shard_index_cache", 64 << 20)
 
-    def __post_init__(self) -> None:
-        self._check()
-
-    def _check(self) -> None:
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if not isinstance(value, int) or value < 1:
-                msg = f"settings.{setting.name} must be a positive whole number, not {value!r}"
-                raise ValueError(msg)
+    def __setattr__(self, name: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            msg = f"settings.{name} must be a positive whole number, not {value!r}"
+            raise ValueError(msg)
+        object.__setattr__(self, name, value)
 
     @contextmanager
     def override(self, **values: int) -> Iterator[Settings]:
@@ -78,7 +74,6 @@ class Settings:
         try:
             for name, value in values.items():
                 setattr(self, name, value)
-            self._check()
             yield self
         finally:
             for name, value in before.items():

@@ -329,3 +329,70 @@ def test_a_chunk_whose_size_is_wrong_names_itself() -> None:
     assert caught.value.key == "c/1"
     assert caught.value.__cause__ is not None
     assert array[:4].tolist() == [0, 1, 2, 3]
+
+
+def test_data_that_do_not_fit_leave_what_is_there_as_it_is() -> None:
+    store: dict[str, bytes] = {}
+    zlab.create_array(store, data=np.arange(1, 7), chunks=2)
+    before = dict(store)
+    with pytest.raises(MetadataError, match="do not fit"):
+        zlab.create_array(store, shape=(3,), data=np.zeros(4), overwrite=True)
+    with pytest.raises(MetadataError, match="do not fit"):
+        zlab.create_array(store, dtype="i4", data=["a", "b"], overwrite=True)
+    assert store == before
+    empty: dict[str, bytes] = {}
+    with pytest.raises(MetadataError):
+        zlab.create_array(empty, shape=(3,), data=np.zeros(4))
+    assert empty == {}
+
+
+@pytest.mark.parametrize("zarr_format", [1, 4, "3"])
+def test_other_versions_are_refused(zarr_format: Any) -> None:
+    store: dict[str, bytes] = {}
+    with pytest.raises(MetadataError, match="there is no Zarr v"):
+        zlab.create_array(store, shape=(3,), dtype="f4", zarr_format=zarr_format)
+    with pytest.raises(MetadataError, match="there is no Zarr v"):
+        zlab.create_group(store, zarr_format=zarr_format)
+    with pytest.raises(MetadataError, match="there is no Zarr v"):
+        zlab.open(store, zarr_format=zarr_format)
+    assert store == {}
+
+
+def test_a_store_that_is_open_for_writing_is_read_only_through_a_handle_that_is() -> None:
+    array = zlab.create_array({}, data=np.arange(4))
+    reader = zlab.open_array(array.store)
+    assert reader.read_only
+    for write in (
+        lambda: reader.__setitem__(0, 9),
+        lambda: reader.attrs.update(a=1),
+        lambda: reader.resize(2),
+        lambda: reader.append([1]),
+        lambda: reader.oindex.__setitem__([0], 9),
+    ):
+        with pytest.raises(ReadOnlyError):
+            write()
+    assert array[...].tolist() == [0, 1, 2, 3]
+    zlab.open_array(array.store, mode="r+")[0] = 9
+    assert reader[0] == 9
+
+
+@pytest.mark.parametrize("shape", [(3.0,), (True,), "3", (None,)])
+def test_lengths_are_whole_numbers(shape: Any) -> None:
+    with pytest.raises(MetadataError, match="whole number"):
+        zlab.create_array({}, shape=shape, dtype="i1")
+
+
+def test_names_of_attributes_are_text() -> None:
+    attributes: Any = {1: 2}
+    with pytest.raises(MetadataError, match="must be text"):
+        zlab.create_array({}, shape=(3,), dtype="i1", attributes=attributes)
+    array = zlab.create_array({}, shape=(3,), dtype="i1")
+    with pytest.raises(MetadataError, match="must be text"):
+        array.attrs.update(attributes)
+    assert dict(array.attrs) == {}
+
+
+def test_a_cache_is_a_cache() -> None:
+    cache: Any = "1 GB"
+    with pytest.raises(TypeError, match=r"zlab\.Cache or a number of bytes"):
+        zlab.open_array(zlab.create_array({}, shape=(3,), dtype="i1").store, cache=cache)

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import zlab
-from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError, StoreNotFoundError
+from zlab.errors import (
+    MetadataError,
+    NodeExistsError,
+    NodeNotFoundError,
+    ReadOnlyError,
+    StoreNotFoundError,
+)
 from zlab.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -197,6 +203,29 @@ def test_a_broken_member_is_listed_and_raises_when_it_is_opened() -> None:
     assert group.keys() == ["air", "broken", "empty", "time"]
     with pytest.raises(MetadataError, match=r"broken/zarr\.json"):
         group["broken"]
+    # the group can be looked at all the same
+    assert "broken" in group
+    assert "├── broken cannot be opened: not a JSON document" in group.tree()
+    assert "broken cannot be opened" in group._repr_html_()
+
+
+def test_a_group_that_was_opened_for_reading_is_not_changed() -> None:
+    store = _hierarchy({}, 3).store
+    group = zlab.open_group(store)
+    assert group.read_only
+    for write in (
+        lambda: group.create_array("new", shape=(1,), dtype="i1"),
+        lambda: group.create_group("new"),
+        lambda: group.__delitem__("air"),
+        lambda: group.move("air", "water"),
+        lambda: group.attrs.update(a=1),
+        group.consolidate,
+        group.remove_consolidated,
+        lambda: group.array("time").attrs.update(a=1),
+    ):
+        with pytest.raises(ReadOnlyError):
+            write()
+    assert zlab.open_group(store).keys() == ["air", "empty", "time"]
 
 
 def test_handles_are_compared(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from zlab.engine.nodes import (
 from zlab.engine.read import read_region
 from zlab.engine.selection import parse_basic
 from zlab.engine.write import write_region
-from zlab.errors import NodeNotFoundError
+from zlab.errors import MetadataError, NodeNotFoundError
 from zlab.metadata import ArrayMetadata
 from zlab.metadata.node import parse_node
 from zlab.stores.open import store_from
@@ -113,7 +113,7 @@ class Array:
 
     def writable_layout(self) -> ArrayLayout:
         """The layout, for code that writes; raises `ReadOnlyError` where that is not allowed."""
-        check_writable(self.store, self.path)
+        check_writable(self.store, self.path, read_only=self._layout.access.read_only)
         return self._layout
 
     @property
@@ -205,8 +205,8 @@ class Array:
 
     @property
     def read_only(self) -> bool:
-        """Whether the store was opened for reading."""
-        return self.store.read_only
+        """Whether the array was opened for reading."""
+        return self.store.read_only or self._layout.access.read_only
 
     def metadata_document(self) -> dict[str, Any]:
         """The metadata as they are stored: the v3 document, or v2's documents by file name."""
@@ -519,6 +519,7 @@ class Array:
         return table(f"zlab.Array {self.name}", array_rows(self))
 
     def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+        self.writable_layout()
         write_attributes(self.store, self.path, self.zarr_format, attributes)
         self._layout.metadata = self.metadata.with_attributes(attributes)
 
@@ -552,7 +553,7 @@ def create_array(
         path: Where in the store, `""` for its root.
         shape: Elements along each axis; the shape of `data` by default.
         dtype: A NumPy dtype, the name of a Zarr data type, `"string"` or `"bytes"`.
-        data: Written to the new array.
+        data: Written to the new array, broadcast and cast as NumPy's assignment does.
         chunks: The shape of a chunk, in elements; at most 1 MiB by default. Of a sharded array,
             the shape of an inner chunk. Chunks of many sizes are a list for each such axis, as in
             `[[30, 30, 40], 10]`; another chunk grid is written as a document has it.
@@ -617,10 +618,23 @@ def create_array(
     # is what they do, defaults included
     codecs = ArrayLayout(place, where, metadata).pipeline((0,) * len(metadata.shape)).configs
     array = Array(place, where, replace(metadata, codecs=codecs))
+    if values is not None:
+        values = _fitting(values, array)
     create_node(place, where, array.metadata, overwrite=overwrite)
     if values is not None:
         array[...] = values
     return array
+
+
+def _fitting(values: NDArray[Any], array: Array) -> NDArray[Any]:
+    """The data of a new array in its shape and dtype; `MetadataError` where they do not fit."""
+    try:
+        return np.broadcast_to(values.astype(array.dtype, copy=False), array.shape)
+    except (ValueError, TypeError) as error:
+        raise MetadataError(
+            f"data of shape {values.shape} and dtype {values.dtype} do not fit an array of shape "
+            f"{array.shape} and dtype {array.dtype}"
+        ) from error
 
 
 def open_array(
@@ -670,5 +684,7 @@ def open_array(
             key=where,
             hint="`zlab.open` opens either; `zlab tree` shows what is there",
         )
-    access = Access.of(cache=cache, missing=missing, locks=locks, aligned=aligned)
+    access = Access.of(
+        cache=cache, missing=missing, locks=locks, aligned=aligned, read_only=mode == "r"
+    )
     return Array(place, where, metadata, access)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
 
 from zlab.errors import MetadataError
 from zlab.grid.auto import auto_chunks
 from zlab.metadata import ArrayMetadata, NamedConfig, data_type_of, v2
 from zlab.metadata.datatypes import DataType
 from zlab.metadata.fill import scalar_of
+from zlab.metadata.node import check_format
+from zlab.metadata.v3 import parse_attributes
 
 if TYPE_CHECKING:
     from zlab.metadata import ZarrFormat
@@ -50,6 +55,7 @@ def plan_array(
     Raises:
         MetadataError: They do not fit each other, or the version cannot say them.
     """
+    check_format(zarr_format)
     data_type = dtype if isinstance(dtype, DataType) else data_type_of(dtype)
     lengths = _lengths(shape, "shape", minimum=0)
     grid = _grid(chunks, lengths, data_type.dtype.itemsize)
@@ -59,7 +65,7 @@ def plan_array(
         codecs = _sharded(codecs, grid, outer, zarr_format)
         grid = _regular(outer)
     names = _names(dimension_names, len(lengths))
-    values = dict(attributes or {})
+    values = dict(parse_attributes({} if attributes is None else attributes))
     if zarr_format == 2 and names is not None:  # noqa: PLR2004  writing the document
         values["_ARRAY_DIMENSIONS"] = list(names)
     fill = scalar_of(data_type, fill_value)
@@ -94,9 +100,16 @@ def _regular(chunk_shape: tuple[int, ...]) -> NamedConfig:
     return NamedConfig("regular", {"chunk_shape": list(chunk_shape)})
 
 
+def _length(value: object) -> int:
+    if isinstance(value, bool | np.bool_):
+        msg = "a boolean is not a length"
+        raise TypeError(msg)
+    return operator.index(value)  # type: ignore[arg-type]  # what is none raises
+
+
 def _lengths(value: object, what: str, *, minimum: int) -> tuple[int, ...]:
     try:
-        lengths = tuple(map(int, (value,) if isinstance(value, int) else value))  # type: ignore[call-overload]  # what cannot is told below
+        lengths = tuple(map(_length, (value,) if isinstance(value, int) else value))  # type: ignore[call-overload]  # what cannot is told below
     except (TypeError, ValueError) as error:
         msg = f"{what} must be a whole number or a sequence of them, not {value!r:.80}"
         raise MetadataError(msg) from error

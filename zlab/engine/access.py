@@ -23,12 +23,14 @@ class Access:
         missing: What an absent chunk is: the fill value, or an error.
         locks: What keeps writers of one object apart.
         aligned: Refuse writes that do not cover whole stored objects.
+        read_only: Refuse every write, also where the store would take it.
     """
 
     cache: Cache | None = None
     missing: Missing = "fill"
     locks: Locks = threads
     aligned: bool = False
+    read_only: bool = False
 
     def __post_init__(self) -> None:
         if self.missing not in get_args(Missing):
@@ -39,12 +41,21 @@ class Access:
     def of(
         cls,
         *,
-        cache: Cache | int | None,
+        cache: object,
         missing: Missing,
         locks: Locks | None,
         aligned: bool,
+        read_only: bool,
     ) -> Access:
-        """From what a user says; a number of bytes makes a cache of that size."""
-        return cls(
-            Cache(cache) if isinstance(cache, int) else cache, missing, locks or threads, aligned
-        )
+        """From what a user says; a number of bytes makes a cache of that size.
+
+        Raises:
+            TypeError: `cache` is something else.
+            ValueError: An option has no such value.
+        """
+        if isinstance(cache, int):
+            cache = Cache(cache)
+        elif cache is not None and not isinstance(cache, Cache):
+            msg = f"cache must be a zlab.Cache or a number of bytes, not {type(cache).__name__}"
+            raise TypeError(msg)
+        return cls(cache, missing, locks or threads, aligned, read_only)

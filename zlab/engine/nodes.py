@@ -112,6 +112,7 @@ def write_attributes(
         ReadOnlyError: The store was opened for reading.
     """
     check_writable(store, path)
+    attributes = v3.parse_attributes(attributes)
     if zarr_format == 3:  # noqa: PLR2004  writing the document back
         document = read_document(store, path, v3.DOCUMENT) or {}
         data = format_json({**document, "attributes": dict(attributes)})
@@ -135,9 +136,9 @@ def write_shape(store: Store, path: str, zarr_format: ZarrFormat, shape: tuple[i
     store.put(join(path, name), format_json({**document, "shape": list(shape)}))
 
 
-def check_writable(store: Store, path: str) -> None:
-    """Raises `ReadOnlyError` where the store was opened for reading."""
-    if store.read_only:
+def check_writable(store: Store, path: str, *, read_only: bool = False) -> None:
+    """Raises `ReadOnlyError` where the store, or the handle on it, was opened for reading."""
+    if store.read_only or read_only:
         raise ReadOnlyError(
             "opened for reading only",
             store=store.name,

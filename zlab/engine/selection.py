@@ -274,6 +274,8 @@ def parse_region(region: object, shape: tuple[int, ...]) -> Region:
         stop = length if index.stop is None else operator.index(index.stop)
         if not 0 <= start <= stop <= length:
             msg = f"region {start}:{stop} is not inside axis {axis}, which has length {length}"
-            raise SelectionError(msg)
+            raise SelectionError(
+                msg, hint="The bounds of a region count from 0 and are not clipped"
+            )
         spans.append(Span(start, 1, stop - start))
     return Region(tuple(spans))

@@ -10,6 +10,7 @@ from zlab.array import Array, Attributes, create_array
 from zlab.array.html import table
 from zlab.engine.access import Access
 from zlab.engine.nodes import (
+    check_writable,
     create_node,
     join,
     read_document,
@@ -32,7 +33,8 @@ from zlab.group.hierarchy import (
     stale_nodes,
 )
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2
-from zlab.metadata.node import parse_node
+from zlab.metadata.node import check_format, parse_node
+from zlab.metadata.v3 import parse_attributes
 from zlab.stores.open import store_from
 
 if TYPE_CHECKING:
@@ -114,8 +116,8 @@ class Group:
 
     @property
     def read_only(self) -> bool:
-        """Whether the store was opened for reading."""
-        return self._store.read_only
+        """Whether the group was opened for reading."""
+        return self._store.read_only or self._access.read_only
 
     @property
     def attrs(self) -> Attributes:
@@ -220,7 +222,11 @@ class Group:
         return len(self.keys())
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self._read(join(self._path, path)) is not None
+        try:
+            return isinstance(path, str) and self._read(join(self._path, path)) is not None
+        except MetadataError:
+            # there is something, and what is wrong with it is told when it is opened
+            return True
 
     def members(self) -> Iterator[tuple[str, Array | Group]]:
         """Names and members, one after another, sorted by name.
@@ -260,6 +266,7 @@ class Group:
 
     def create_array(self, path: str, **kwargs: Any) -> Array:
         """Creates an array below this group; `zlab.create_array` lists the arguments."""
+        self._check_writable()
         self._forget_consolidated()
         kwargs.setdefault("zarr_format", self.zarr_format)
         return create_array(self._store, path=join(self._path, path), **kwargs)
@@ -272,6 +279,7 @@ class Group:
         Raises:
             NodeExistsError: Something is there, and `overwrite` is false.
         """
+        self._check_writable()
         self._forget_consolidated()
         return create_group(
             self._store,
@@ -301,6 +309,7 @@ class Group:
             NodeNotFoundError: There is none.
             ReadOnlyError: The store was opened for reading.
         """
+        self._check_writable()
         self._forget_consolidated()
         delete_node(self._store, join(self._path, path))
 
@@ -312,6 +321,7 @@ class Group:
             NodeExistsError: There is something at `target`, or it lies below `source`.
             ReadOnlyError: The store was opened for reading.
         """
+        self._check_writable()
         self._forget_consolidated()
         move_node(self._store, join(self._path, source), join(self._path, target))
 
@@ -324,11 +334,13 @@ class Group:
             MetadataError: A node below is of the other version.
             ReadOnlyError: The store was opened for reading.
         """
+        self._check_writable()
         nodes = consolidate(self._store, self._path, self.zarr_format)
         self._consolidated = Consolidated(self._path, nodes)
 
     def remove_consolidated(self) -> None:
         """Removes the consolidated metadata; where there are none, nothing happens."""
+        self._check_writable()
         remove_consolidated(self._store, self._path, self.zarr_format)
         self._consolidated = None
 
@@ -341,6 +353,9 @@ class Group:
             return []
         below = self._consolidated.below(self._path)
         return stale_nodes(self._store, self._path, self.zarr_format, below)
+
+    def _check_writable(self) -> None:
+        check_writable(self._store, self._path, read_only=self._access.read_only)
 
     def _forget_consolidated(self) -> None:
         if self._consolidated is not None:
@@ -376,6 +391,7 @@ class Group:
         return f"{table(f'zlab.Group {self.name}', rows)}<pre>{tree}</pre>"
 
     def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+        self._check_writable()
         write_attributes(self._store, self._path, self.zarr_format, attributes)
         self._metadata = self._metadata.with_attributes(attributes)
 
@@ -383,10 +399,15 @@ class Group:
 def _branches(group: Group, indent: str, level: int | None) -> Iterator[str]:
     if level == 0:
         return
-    members = list(group.members())
-    for place, (name, node) in enumerate(members):
-        is_last = place == len(members) - 1
+    names = group.keys()
+    for place, name in enumerate(names):
+        is_last = place == len(names) - 1
         branch, below = ("└── ", "    ") if is_last else ("├── ", "│   ")
+        try:
+            node = group[name]
+        except MetadataError as error:
+            yield f"{indent}{branch}{name} cannot be opened: {error.what}"
+            continue
         if isinstance(node, Array):
             yield f"{indent}{branch}{name} {node.shape} {node.dtype}"
         else:
@@ -435,7 +456,10 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
         >>> import zlab
         >>> zlab.open("demo/digits.zarr")["images"][0]  # doctest: +SKIP
     """
-    access = Access.of(cache=cache, missing=missing, locks=locks, aligned=aligned)
+    check_format(zarr_format)
+    access = Access.of(
+        cache=cache, missing=missing, locks=locks, aligned=aligned, read_only=mode == "r"
+    )
     place, prefix = store_from(store, mode=mode, storage_options=storage_options)
     where = join(prefix, path)
     if mode in ("w", "w-"):
@@ -561,6 +585,8 @@ def create_group(
     """
     place, prefix = store_from(store, mode="a", storage_options=storage_options)
     where = join(prefix, path)
-    metadata = GroupMetadata(zarr_format, dict(attributes or {}))
+    check_format(zarr_format)
+    values = parse_attributes({} if attributes is None else attributes)
+    metadata = GroupMetadata(zarr_format, dict(values))
     create_node(place, where, metadata, overwrite=overwrite)
     return Group(place, where, metadata)

@@ -283,7 +283,7 @@ def _struct(configuration: Mapping[str, Any]) -> DataType:
     return struct_of(fields)
 
 
-def struct_of(fields: list[tuple[str, DataType]]) -> DataType:
+def struct_of(fields: list[tuple[Any, DataType]]) -> DataType:
     """The struct of these members, packed without padding.
 
     Raises:

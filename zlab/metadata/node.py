@@ -16,6 +16,14 @@ DOCUMENT_NAMES = frozenset({v3.DOCUMENT, v2.ARRAY, v2.GROUP, v2.ATTRIBUTES, v2.C
 """Keys with these last parts are metadata, never chunks and never nodes."""
 
 
+def check_format(zarr_format: object) -> None:
+    """Raises `MetadataError` for a version that is neither 2 nor 3; `None` stands for either."""
+    if zarr_format not in (None, 2, 3):
+        raise MetadataError(
+            f"there is no Zarr v{zarr_format}", hint="zarr_format is 3, or 2 for older readers"
+        )
+
+
 def find_documents(
     get: Callable[[str], dict[str, Any] | None], zarr_format: ZarrFormat | None = None
 ) -> dict[str, dict[str, Any]] | None:
@@ -27,6 +35,7 @@ def find_documents(
         get: Returns a parsed document by file name, `None` where it does not exist.
         zarr_format: Look for this version only.
     """
+    check_format(zarr_format)
     if zarr_format in (None, 3):
         document = get(v3.DOCUMENT)
         if document is not None:

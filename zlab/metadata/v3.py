@@ -5,6 +5,7 @@ Source: Zarr v3.1 core specification, sections "Array metadata" and "Group metad
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zlab.errors import MetadataError, UnknownExtensionError
@@ -14,8 +15,6 @@ from zlab.metadata.fill import format_fill, parse_fill
 from zlab.metadata.model import ArrayMetadata, GroupMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from zlab.metadata.model import NodeMetadata
 
 DOCUMENT = "zarr.json"
@@ -144,15 +143,19 @@ def parse_lengths(value: object, what: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def parse_attributes(value: object) -> dict[str, Any]:
+def parse_attributes(value: object) -> Mapping[str, Any]:
     """The user's attributes, a JSON object.
 
     Raises:
-        MetadataError: It is something else.
+        MetadataError: It is something else, or has a name that is not text.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         msg = f"attributes must be a JSON object, not {type(value).__name__}"
         raise MetadataError(msg)
+    for name in value:
+        if not isinstance(name, str):
+            msg = f"an attribute's name must be text, not {name!r:.40}"
+            raise MetadataError(msg)
     return value
 
 
