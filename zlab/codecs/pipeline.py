@@ -121,17 +121,15 @@ class Pipeline:
         for codec, kind in zip(codecs, kinds, strict=True):
             match kind.kind:
                 case "array-array":
-                    array_codec: ArrayArrayCodec = kind.from_config(codec.configuration, spec)
+                    array_codec: ArrayArrayCodec = _make(kind, codec, spec)
                     spec = array_codec.encoded
                     array_codecs.append(array_codec)
                 case "array-bytes":
-                    serializer = kind.from_config(codec.configuration, spec)
+                    serializer = _make(kind, codec, spec)
                     nbytes = serializer.encoded_nbytes
                     itemsize = spec.dtype.itemsize if spec.has_fixed_size else 1
                 case _:
-                    bytes_codec: BytesBytesCodec = kind.from_config(
-                        codec.configuration, nbytes, itemsize
-                    )
+                    bytes_codec: BytesBytesCodec = _make(kind, codec, nbytes, itemsize)
                     nbytes = bytes_codec.encoded_nbytes
                     bytes_codecs.append(bytes_codec)
         return cls(chunk, array_codecs, cast("ArrayBytesCodec", serializer), bytes_codecs)
@@ -241,6 +239,19 @@ class Pipeline:
                 f"{settings.max_chunk_bytes} that settings.max_chunk_bytes allows",
                 hint="If you trust the data, raise zlab.settings.max_chunk_bytes",
             )
+
+
+def _make(kind: type[Any], codec: NamedConfig, *chunk: object) -> Any:
+    try:
+        return kind.from_config(codec.configuration, *chunk)
+    except (ZlabError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        # whatever a codec of another package raises
+        raise MetadataError(
+            f"codec {codec.name!r} of {kind.__module__!r} cannot be made: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _check_order(codecs: list[tuple[str, str]]) -> None:
