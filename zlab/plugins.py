@@ -108,8 +108,8 @@ class Registry(Generic[T]):
             raise self._broken(name, plugin.package, "failed", error) from error
         if not isinstance(made, self._kind):
             raise self._error(
-                f"{self.what} {name!r} of the package {plugin.package!r} is a "
-                f"{type(made).__name__}, not a {self._kind.__name__}"
+                f"{self.what} {name!r} of the package {plugin.package!r} makes a "
+                f"{type(made).__name__!r} where a {self._kind.__name__!r} belongs"
             )
         return made
 
