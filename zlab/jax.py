@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, final, overload
 
 import numpy as np
 
+from zlab.array import Array
 from zlab.errors import DataTypeError, MissingExtraError
 from zlab.memory import aligned_empty
 from zlab.stream.ahead import prefetched
+from zlab.stream.arguments import check_kind, whole_number
 from zlab.stream.samples import stream_samples
 from zlab.stream.stream import Stream
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from zlab.array import Array
     from zlab.stream.ahead import Halt
     from zlab.stream.samples import Batch, SampleStream
     from zlab.stream.stream import Tally
@@ -204,6 +205,7 @@ def batches(
 
     Raises:
         DataTypeError: JAX has no such type, or would cast it: 64 bits with x64 off.
+        TypeError: An argument is not what its name says, such as a NumPy array for `arrays`.
         ValueError: The arrays have different numbers of samples, or a number is out of range.
         MemoryBudgetError: More must be held at once than `max_bytes`.
         ChunkReadError: Raised by the iteration.
@@ -214,8 +216,8 @@ def batches(
         >>> [batch.tolist() for batch in zlab.jax.batches(array, 4)]
         [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
-    single = not isinstance(arrays, (tuple, list))
-    several: list[Array] = [arrays] if single else list(arrays)  # type: ignore[arg-type, list-item]
+    single = isinstance(arrays, Array)
+    several = _parse_arrays(arrays)
     if not several:
         msg = "batches of no arrays"
         raise ValueError(msg)
@@ -223,9 +225,7 @@ def batches(
     if len(wanted) != len(several):
         msg = f"{len(wanted)} dtypes for {len(several)} arrays"
         raise ValueError(msg)
-    if prefetch < 0:
-        msg = f"prefetch must not be negative, got {prefetch}"
-        raise ValueError(msg)
+    prefetch = whole_number(prefetch, "prefetch", least=0)
     dtypes: list[np.dtype[Any]] = []
     for array, target in zip(several, wanted, strict=True):
         what = f"array {array.path!r}"
@@ -242,3 +242,12 @@ def batches(
         max_bytes=max_bytes,
     )
     return Batches(samples.layout, samples, tuple(dtypes), prefetch, single)
+
+
+def _parse_arrays(arrays: Array | Sequence[Array]) -> list[Array]:
+    if isinstance(arrays, Array):
+        return [arrays]
+    check_kind(arrays, (tuple, list), "arrays", "a zlab.Array or a tuple of them")
+    for place, array in enumerate(arrays):
+        check_kind(array, Array, f"arrays[{place}]", "a zlab.Array")
+    return list(arrays)

@@ -16,6 +16,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,8 @@ from zlab.array import Array
 from zlab.config import settings
 from zlab.errors import DataTypeError, MemoryBudgetError, MissingExtraError
 from zlab.group import Group
-from zlab.stream.chunks import at_least_one, fill_of, stream_chunks
+from zlab.stream.arguments import check_kind, whole_number
+from zlab.stream.chunks import fill_of, stream_chunks
 from zlab.stream.stream import Stream
 
 try:
@@ -36,7 +38,7 @@ except ImportError as error:
     raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from types import EllipsisType
 
     from numpy.typing import NDArray
@@ -206,7 +208,7 @@ def frames(
     arrays: Array | Mapping[str, Array] | Group,
     *,
     coords: Mapping[str, Array | NDArray[Any]] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
     region: slice | tuple[slice | EllipsisType, ...] | None = None,
     include_missing: bool = False,
     concurrency: int | None = None,
@@ -223,7 +225,8 @@ def frames(
             one shape and be cut into the same chunks.
         coords: Coordinates by dimension name, each with one axis; without them, and without a
             group that has them, a dimension's column holds positions.
-        columns: The columns that are wanted, in this order. Others are not read.
+        columns: The columns that are wanted, in this order, or the name of one. Others are not
+            read.
         region: What to read, as for `Array.stream_chunks`.
         include_missing: Make frames of chunks that are not stored too, full of the fill value.
             A chunk that only some of the arrays have is there in any case.
@@ -235,6 +238,7 @@ def frames(
         known without reading.
 
     Raises:
+        TypeError: An argument is not what its name says, such as a NumPy array for `arrays`.
         ValueError: The arrays do not fit each other or their coordinates, a column does not
             exist, or two would have one name.
         DataTypeError: Polars has no type that holds an array's values exactly.
@@ -249,14 +253,17 @@ def frames(
         ...     f.filter(pl.col("t") > 300) for f in zlab.polars.frames(group)
         ... ]  # doctest: +SKIP
     """
-    values, coordinates = _parse_arrays(arrays, columns)
+    chosen = _parse_columns(columns)
+    values, coordinates = _parse_arrays(arrays, chosen)
     layouts = {name: array.layout for name, array in values.items()}
     names = _check_aligned(layouts)
-    for name in coords or {}:
+    coords = {} if coords is None else coords
+    check_kind(coords, Mapping, "coords", "a mapping of coordinates by dimension name")
+    for name in coords:
         if name not in names:
             msg = f"there is no dimension {name!r}; the dimensions are {', '.join(names)}"
             raise ValueError(msg)
-    coordinates |= dict(coords or {})
+    coordinates |= dict(coords)
     axes = tuple(
         (name, _check_coordinate(name, coordinates.get(name), n))
         for name, n in zip(names, next(iter(layouts.values())).metadata.shape, strict=True)
@@ -265,7 +272,7 @@ def frames(
     if twice:
         msg = f"two columns would be called {twice[0]!r}; pass the arrays by other names"
         raise ValueError(msg)
-    wanted = tuple(columns) if columns is not None else (*names, *layouts)
+    wanted = (*names, *layouts) if chosen is None else chosen
     unknown = [name for name in wanted if name not in names and name not in layouts]
     if unknown:
         msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
@@ -275,7 +282,9 @@ def frames(
     for name, coordinate in axes:
         if coordinate is not None and name in wanted:
             _target_dtype(coordinate.dtype, f"coordinate {name!r}")
-    budget = at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes")
+    budget = whole_number(
+        settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
+    )
     needed = sum(values.nbytes for name, values in axes if name in wanted and values is not None)
     if needed > budget:
         raise MemoryBudgetError(
@@ -299,13 +308,31 @@ def frames(
     return Frames(next(iter(layouts.values())), streams, axes, wanted)
 
 
+def _parse_columns(columns: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if columns is None:
+        return None
+    check_kind(columns, Iterable, "columns", "a sequence of names")
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    for place, name in enumerate(names):
+        check_kind(name, str, f"columns[{place}]", "the name of a column")
+        if names.count(name) > 1:
+            msg = f"columns names {name!r} twice; pass it once"
+            raise ValueError(msg)
+    return names
+
+
 def _parse_arrays(
-    arrays: Array | Mapping[str, Array] | Group, columns: Sequence[str] | None
+    arrays: Array | Mapping[str, Array] | Group, columns: tuple[str, ...] | None
 ) -> tuple[dict[str, Array], dict[str, Array | NDArray[Any]]]:
     """The arrays that are read by column name, and coordinates by dimension name."""
     if isinstance(arrays, Array):
         return {arrays.name or "value": arrays}, {}
-    members = dict(arrays.arrays()) if isinstance(arrays, Group) else dict(arrays)
+    wanted = "a zlab.Array, a zlab.Group or a mapping of zlab.Array by column name"
+    check_kind(arrays, (Group, Mapping), "arrays", wanted)
+    members = dict(arrays.arrays() if isinstance(arrays, Group) else arrays)
+    for name, array in members.items():
+        check_kind(name, str, f"the name {name!r:.80} in arrays", "the name of a column, a str")
+        check_kind(array, Array, f"arrays[{name!r:.80}]", "a zlab.Array")
     coordinates: dict[str, Array | NDArray[Any]] = {}
     if isinstance(arrays, Group):
         dimensions = {name for array in members.values() for name in array.dimension_names or ()}

@@ -212,12 +212,49 @@ def test_arguments_are_checked(pair: tuple[zlab.Array, zlab.Array, CountingStore
     x, y, _ = pair
     with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         zlab.jax.batches(x, 0)
-    with pytest.raises(ValueError, match="prefetch must not be negative, got -1"):
+    with pytest.raises(ValueError, match="prefetch must be at least 0, not -1"):
         zlab.jax.batches(x, 1, prefetch=-1)
     with pytest.raises(ValueError, match="1 dtypes for 2 arrays"):
         zlab.jax.batches((x, y), 1, dtype=["float32"])
     with pytest.raises(ValueError, match="batches of no arrays"):
         zlab.jax.batches((), 1)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        (np.arange(3), "arrays must be a zlab.Array or a tuple of them, not ndarray"),
+        ({"x": 1}, "arrays must be .*, not dict"),
+        (None, "arrays must be .*, not NoneType"),
+        ("x", "arrays must be .*, not str"),
+        ((np.arange(3),), r"arrays\[0\] must be a zlab.Array, not ndarray"),
+    ],
+)
+def test_only_arrays_in_stores_are_taken(arrays: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        zlab.jax.batches(arrays, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"batch_size": "3"}, TypeError, "batch_size must be a whole number, not '3'"),
+        ({"prefetch": 1.5}, TypeError, "prefetch must be a whole number, not 1.5"),
+        ({"shuffle": 5}, TypeError, "shuffle must be True or False, not 5"),
+        ({"drop_remainder": "no"}, TypeError, "drop_remainder must be True or False, not 'no'"),
+        ({"seed": "x"}, TypeError, "seed must be a whole number, not 'x'"),
+        ({"seed": -1, "shuffle": True}, ValueError, "seed must be at least 0, not -1"),
+        ({"seed": (1, 0.5)}, TypeError, "every part of seed must be a whole number, not 0.5"),
+    ],
+)
+def test_the_argument_that_is_wrong_is_named(
+    pair: tuple[zlab.Array, zlab.Array, CountingStore],
+    arguments: dict[str, Any],
+    error: type[Exception],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says):
+        zlab.jax.batches(pair[0], **({"batch_size": 4} | arguments))
 
 
 # -- a life in a training loop

@@ -307,6 +307,49 @@ def test_arguments_are_checked(climate: tuple[zlab.Group, CountingStore]) -> Non
         zlab.polars.frames(group, coords={"time": np.zeros(7, complex)})
 
 
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        (np.arange(3), "arrays must be a zlab.Array, a zlab.Group or a mapping .* not ndarray"),
+        (None, "arrays must be .* not NoneType"),
+        ("x", "arrays must be .* not str"),
+        ([1, 2], "arrays must be .* not list"),
+        ({"a": np.arange(3)}, r"arrays\['a'\] must be a zlab.Array, not ndarray"),
+        ({1: np.arange(3)}, "the name 1 in arrays must be .* a str, not int"),
+    ],
+)
+def test_only_arrays_in_stores_are_taken(arrays: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        zlab.polars.frames(arrays)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"columns": ["n", "n"]}, ValueError, "columns names 'n' twice"),
+        ({"columns": 5}, TypeError, "columns must be a sequence of names, not int"),
+        ({"columns": ["n", 5]}, TypeError, r"columns\[1\] must be the name of a column, not int"),
+        ({"coords": 5}, TypeError, "coords must be a mapping .* by dimension name, not int"),
+        ({"include_missing": "no"}, TypeError, "include_missing must be True or False, not 'no'"),
+        ({"concurrency": 2.5}, TypeError, "concurrency must be a whole number, not 2.5"),
+        ({"max_bytes": "1"}, TypeError, "max_bytes must be a whole number, not '1'"),
+    ],
+)
+def test_the_argument_that_is_wrong_is_named(
+    climate: tuple[zlab.Group, CountingStore],
+    arguments: dict[str, Any],
+    error: type[Exception],
+    says: str,
+) -> None:
+    with pytest.raises(error, match=says):
+        zlab.polars.frames(climate[0], **arguments)
+
+
+def test_one_column_is_named_by_itself(climate: tuple[zlab.Group, CountingStore]) -> None:
+    group, _ = climate
+    assert zlab.polars.frames(group, columns="n").columns == ("n",)
+
+
 def test_coordinates_beyond_the_budget_are_refused(
     climate: tuple[zlab.Group, CountingStore],
 ) -> None:

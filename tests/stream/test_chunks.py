@@ -297,9 +297,21 @@ def test_concurrency_is_at_least_one(counted: Callable[..., Any], concurrency: i
         counted((4,), chunks=2).array.stream_chunks(concurrency=concurrency)
 
 
-def test_concurrency_is_a_whole_number(counted: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError):
-        counted((4,), chunks=2).array.stream_chunks(concurrency=1.5)
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"concurrency": 2.5}, "concurrency must be a whole number, not 2.5"),
+        ({"max_bytes": "1"}, "max_bytes must be a whole number, not '1'"),
+        ({"filter": 3}, "filter must be a function of a chunk's coordinates, not int"),
+        ({"ordered": "x"}, "ordered must be True or False, not 'x'"),
+        ({"include_missing": "no"}, "include_missing must be True or False, not 'no'"),
+    ],
+)
+def test_the_argument_that_is_wrong_is_named(
+    counted: Callable[..., Any], arguments: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TypeError, match=says):
+        counted((4,), chunks=2).array.stream_chunks(**arguments)
 
 
 @pytest.mark.parametrize(

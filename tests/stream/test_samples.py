@@ -217,6 +217,22 @@ def test_a_batch_has_at_least_one_sample() -> None:
         stream_samples([aligned(3, (1,))[0].layout], 0)
 
 
+@pytest.mark.parametrize(
+    "seed", [0, 2**80, np.uint64(3), (1, 2), [3, 2**70], np.arange(3), np.array(7), range(2)]
+)
+def test_every_seed_of_numpy_gives_its_order(seed: Any) -> None:
+    arrays = aligned(40, (4,))
+    order = epoch(arrays, 8, shuffle=True, seed=seed)
+    assert sorted(order) == list(range(40))
+    assert order == epoch(arrays, 8, shuffle=True, seed=seed)
+
+
+@pytest.mark.parametrize("seed", ["5", b"5", 1.0, [[1]], [-1]])
+def test_what_is_no_seed_is_refused(seed: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="seed must be"):
+        stream_samples([aligned(3, (1,))[0].layout], 1, seed=seed)
+
+
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_budget_that_is_too_small_is_refused_before_any_read(shuffle: bool) -> None:
     store = CountingStore(MemoryStore())

@@ -158,6 +158,24 @@ def test_numbers_are_at_least_one(counted: Callable[..., Any], argument: str) ->
         counted((4,), chunks=2).array.stream_slices(**{argument: 0})
 
 
+@pytest.mark.parametrize("argument", ["axis", "start", "stop", "step", "length", "max_bytes"])
+@pytest.mark.parametrize("given", ["x", 1.0, [1]])
+def test_the_argument_that_is_no_whole_number_is_named(
+    counted: Callable[..., Any], argument: str, given: object
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        counted((4,), chunks=2).array.stream_slices(**{argument: given})
+    assert str(caught.value) == f"{argument} must be a whole number, not {given!r}"
+
+
+@pytest.mark.parametrize("argument", ["axis", "step", "length"])
+def test_what_has_a_number_by_default_cannot_be_none(
+    counted: Callable[..., Any], argument: str
+) -> None:
+    with pytest.raises(TypeError, match=f"{argument} must be a whole number, not None"):
+        counted((4,), chunks=2).array.stream_slices(**{argument: None})
+
+
 def test_a_corrupt_chunk_is_an_error_when_the_stream_comes_to_it(
     counted: Callable[..., Any],
 ) -> None:

@@ -127,6 +127,15 @@ def test_traits_are_those_of_the_golden_file(array: zlab.Array) -> None:
     assert widget._esm.startswith("// chunk_heatmap")
 
 
+@pytest.mark.parametrize(
+    "given", [np.zeros(3), None, zlab.create_group(MemoryStore())], ids=["ndarray", "None", "Group"]
+)
+def test_only_an_array_in_a_store_is_drawn(given: Any) -> None:
+    pytest.importorskip("anywidget")
+    with pytest.raises(TypeError, match=f"array must be a zlab.Array, not {type(given).__name__}"):
+        zlab.widgets.ChunkHeatmap(given)
+
+
 def test_a_script_that_was_not_built(bundles: Path, array: zlab.Array) -> None:
     (bundles / "chunk_heatmap.js").unlink()
     with pytest.raises(ZlabError, match=r"chunk_heatmap\.js is missing.*npm run build"):

@@ -66,10 +66,25 @@ def test_repr_is_stable(plot: Any) -> None:
 @pytest.mark.usefixtures("bundles")
 @pytest.mark.parametrize(
     "arguments",
-    [{"window_s": 0}, {"window_s": -1}, {"window_s": float("nan")}, {"hz": 0}, {"hz": 11}],
+    [
+        {"window_s": 0},
+        {"window_s": -1},
+        {"window_s": float("nan")},
+        {"window_s": float("inf")},
+        {"hz": 0},
+        {"hz": 11},
+    ],
 )
 def test_numbers_out_of_bounds(arguments: dict[str, float]) -> None:
     before = set(sender._outlets)
     with pytest.raises(ValueError, match=r"window_s|hz"):
         zlab.widgets.Telemetry(**arguments)
     assert set(sender._outlets) == before
+
+
+@pytest.mark.usefixtures("bundles")
+@pytest.mark.parametrize("name", ["window_s", "hz"])
+def test_what_is_no_number_is_named(name: str) -> None:
+    arguments: dict[str, Any] = {name: "5"}
+    with pytest.raises(TypeError, match=f"{name} must be a number, not str"):
+        zlab.widgets.Telemetry(**arguments)

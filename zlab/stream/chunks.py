@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import takewhile
@@ -17,13 +17,14 @@ from zlab.engine.selection import parse_region
 from zlab.errors import ChunkReadError
 from zlab.memory import aligned_empty
 from zlab.stream.ahead import ReadAhead, Unit, raise_in_turn
+from zlab.stream.arguments import check_kind, flag, whole_number
 from zlab.stream.budget import Account
 from zlab.stream.plan import StreamPlan
 from zlab.stream.runs import Runs
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from numpy.typing import NDArray
 
@@ -233,8 +234,15 @@ def stream_chunks(
 
     Raises:
         SelectionError: The region is not inside the array.
+        TypeError: An argument is not what its name says.
         ValueError: `concurrency` or `max_bytes` is less than 1.
     """
+    if filter is not None:
+        # to mypy Callable is no class, but it is one to isinstance
+        kind: Any = Callable
+        check_kind(filter, kind, "filter", "a function of a chunk's coordinates")
+    if ordered is not None:
+        ordered = flag(ordered, "ordered")
     if concurrency is None:
         concurrency = settings.threads if layout.store.local else settings.fetch_concurrency
     spans = cast("tuple[Span, ...]", parse_region(region, layout.metadata.shape).spans)
@@ -247,21 +255,10 @@ def stream_chunks(
         layout,
         tuple(slice(span.start, span.start + span.count) for span in spans),
         order,
-        at_least_one(concurrency, "concurrency"),
-        include_missing,
+        whole_number(concurrency, "concurrency", least=1),
+        flag(include_missing, "include_missing"),
         filter,
-        at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes"),
+        whole_number(
+            settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
+        ),
     )
-
-
-def at_least_one(value: int, what: str) -> int:
-    """Returns a whole number that is at least 1.
-
-    Raises:
-        TypeError: It is not a whole number.
-        ValueError: It is less than 1.
-    """
-    if operator.index(value) < 1:
-        msg = f"{what} must be at least 1, not {value}"
-        raise ValueError(msg)
-    return value

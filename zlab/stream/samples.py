@@ -7,11 +7,12 @@ the samples of a window are permuted. So each chunk is decoded once, and memory 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count
 from math import lcm, prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast, final
 
 import numpy as np
 
@@ -21,14 +22,14 @@ from zlab.engine.selection import Region, Span, parse_region
 from zlab.errors import MemoryBudgetError
 from zlab.memory import aligned_empty
 from zlab.stream.ahead import ReadAhead, Unit
+from zlab.stream.arguments import flag, whole_number
 from zlab.stream.budget import Account
-from zlab.stream.chunks import at_least_one
 from zlab.stream.permutation import Permutation
 from zlab.stream.slices import SliceStream
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -385,7 +386,8 @@ def stream_samples(
         max_bytes: Bytes that are held at most; `zlab.settings.memory_budget` by default.
 
     Raises:
-        ValueError: The arrays have different lengths or no axis, or `batch_size` is less than 1.
+        TypeError: An argument is not what its name says.
+        ValueError: The arrays have different lengths or no axis, or a number is too small.
         MemoryBudgetError: More must be held at once than `max_bytes`.
     """
     lengths = []
@@ -401,11 +403,24 @@ def stream_samples(
     stream = SampleStream(
         layouts[0],
         tuple(layouts),
-        at_least_one(batch_size, "batch_size"),
-        shuffle,
-        seed,
-        drop_remainder,
-        at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes"),
+        whole_number(batch_size, "batch_size", least=1),
+        flag(shuffle, "shuffle"),
+        _checked_seed(seed),
+        flag(drop_remainder, "drop_remainder"),
+        whole_number(
+            settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
+        ),
     )
     stream.check()
     return stream
+
+
+def _checked_seed(seed: object) -> int | tuple[int, ...] | None:
+    """What `numpy.random.SeedSequence` takes, without the texts that it would take as well."""
+    if seed is None:
+        return None
+    if isinstance(seed, np.ndarray):
+        seed = seed.tolist()
+    if isinstance(seed, Sequence) and not isinstance(seed, (str, bytes)):
+        return tuple(whole_number(part, "every part of seed", least=0) for part in seed)
+    return whole_number(cast("int", seed), "seed", least=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -15,8 +14,9 @@ from zlab.engine.selection import Region, Span
 from zlab.errors import MemoryBudgetError, SelectionError
 from zlab.memory import aligned_empty
 from zlab.stream.ahead import ReadAhead, Unit
+from zlab.stream.arguments import whole_number
 from zlab.stream.budget import Account
-from zlab.stream.chunks import at_least_one, format_region
+from zlab.stream.chunks import format_region
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -249,22 +249,27 @@ def stream_slices(
 
     Raises:
         SelectionError: There is no such axis, or `start` and `stop` do not lie on it in order.
+        TypeError: An argument is not a whole number.
         ValueError: `step`, `length` or `max_bytes` is less than 1.
         MemoryBudgetError: More must be held at once than `max_bytes`.
     """
     shape = layout.metadata.shape
+    axis = whole_number(axis, "axis")
     if not -len(shape) <= axis < len(shape):
         raise SelectionError(f"no axis {axis} in an array of {len(shape)} dimensions")
     axis %= len(shape)
-    at_least_one(step, "step")
-    budget = at_least_one(settings.memory_budget if max_bytes is None else max_bytes, "max_bytes")
-    first = 0 if start is None else operator.index(start)
-    end = shape[axis] if stop is None else operator.index(stop)
+    step = whole_number(step, "step", least=1)
+    length = whole_number(length, "length", least=1)
+    budget = whole_number(
+        settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
+    )
+    first = 0 if start is None else whole_number(start, "start")
+    end = shape[axis] if stop is None else whole_number(stop, "stop")
     if not 0 <= first <= end <= shape[axis]:
         msg = f"{first}:{end} is not inside axis {axis}, which has length {shape[axis]}"
         raise SelectionError(msg)
     span = Span(first, step, -(-(end - first) // step))
-    stream = SliceStream(layout, axis, span, at_least_one(length, "length"), budget)
+    stream = SliceStream(layout, axis, span, length, budget)
     needed = stream.plan.nbytes_held
     if needed > budget:
         raise MemoryBudgetError(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from zlab.array import Array
+from zlab.stream.arguments import check_kind
 from zlab.tools.chunk_plane import cut_plane, plan_cut, read_sizes
 from zlab.widgets.bundles import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from zlab.array import Array
 
 _MAX_CHUNKS = 1 << 24
 
@@ -30,6 +30,7 @@ class ChunkHeatmap(anywidget.AnyWidget):
         index: The chunk coordinate on every axis, for those that are not drawn; by default 0.
 
     Raises:
+        TypeError: `array` is not a zlab array.
         SelectionError: The axes or the index do not fit the array.
         MemoryBudgetError: The array has more chunks than a browser can draw.
         StoreError: The storage failed.
@@ -57,6 +58,7 @@ class ChunkHeatmap(anywidget.AnyWidget):
         axes: Sequence[int] | None = None,
         index: Sequence[int] | None = None,
     ) -> None:
+        check_kind(array, Array, "array", "a zlab.Array")
         self._array = array
         self._sizes = read_sizes(array, _MAX_CHUNKS)
         cut = plan_cut(self._sizes.shape, axes, index)

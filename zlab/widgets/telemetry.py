@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import anywidget
 import traitlets
 
 from zlab.kernel.messages import MAX_HZ, MIN_HZ
 from zlab.kernel.sender import sender
+from zlab.stream.arguments import check_kind
 from zlab.widgets.bundles import read_bundle
 
 
@@ -21,6 +25,7 @@ class Telemetry(anywidget.AnyWidget):
         hz: Updates a second while something happens.
 
     Raises:
+        TypeError: `window_s` or `hz` is not a number.
         ValueError: A number out of bounds.
 
     Example:
@@ -36,8 +41,10 @@ class Telemetry(anywidget.AnyWidget):
     window_s = traitlets.Float().tag(sync=True)
 
     def __init__(self, window_s: float = 60, hz: float = 5) -> None:
-        if not window_s > 0:
-            raise ValueError(f"window_s must be above 0, not {window_s!r}")
+        check_kind(window_s, Real, "window_s", "a number")
+        check_kind(hz, Real, "hz", "a number")
+        if not 0 < window_s < math.inf:
+            raise ValueError(f"window_s must be above 0 and finite, not {window_s!r}")
         if not MIN_HZ <= hz <= MAX_HZ:
             raise ValueError(f"hz must be between {MIN_HZ} and {MAX_HZ}, not {hz!r}")
         self._hz = hz
