@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-pytestmark = pytest.mark.xdist_group("plugins")
 
 RGB = {"name": "example.rgb", "configuration": {"bits": 16}}
 DOUBLING = {"name": "example.doubling", "configuration": {"first": [1, 2]}}

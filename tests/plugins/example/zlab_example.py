@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from zlab.stores.base import ByteRange, Store
 
 
-# -- a codec
-
-
+# --8<-- [start:codec]
 class Invert:
     """Turns every bit over."""
 
@@ -66,9 +64,10 @@ class Invert:
         return out
 
 
-# -- a data type
+# --8<-- [end:codec]
 
 
+# --8<-- [start:data_type]
 class _Hex:
     """Fill values as on the web: `#ff8000`."""
 
@@ -96,9 +95,10 @@ def rgb(configuration: Mapping[str, Any]) -> DataType:
     return DataType("example.rgb", dtype, "raw", dict(configuration), fill_form=_Hex(dtype))
 
 
-# -- a chunk grid
+# --8<-- [end:data_type]
 
 
+# --8<-- [start:chunk_grid]
 @dataclass(frozen=True)
 class DoublingAxis:
     """Chunks of `first` elements, `2 * first`, `4 * first` ... as logarithms of samples are."""
@@ -137,9 +137,10 @@ def doubling(configuration: Mapping[str, Any], shape: tuple[int, ...]) -> Grid:
     return Grid(axes, chunk_shape=None)
 
 
-# -- a chunk key encoding
+# --8<-- [end:chunk_grid]
 
 
+# --8<-- [start:chunk_key_encoding]
 @dataclass(frozen=True)
 class HexKeys:
     """Chunk (10, 3) is `a-3`: short keys for large grids."""
@@ -160,9 +161,10 @@ class HexKeys:
         return coords if len(coords) == self.ndim and self.encode(coords) == key else None
 
 
-# -- a storage transformer
+# --8<-- [end:chunk_key_encoding]
 
 
+# --8<-- [start:storage_transformer]
 @dataclass(frozen=True)
 class FanOut:
     """Spreads an array's chunks over 256 folders, by a hash of their keys."""
@@ -239,6 +241,9 @@ def fan_out(configuration: Mapping[str, Any], store: Store, path: str) -> FanOut
     return FanOut(store, path)
 
 
+# --8<-- [end:storage_transformer]
+
+
 def one_level(entries: Iterable[Entry], prefix: str) -> Listing:
     """What `list_dir` answers, from all objects below a prefix."""
     skip = len(prefix) + 1 if prefix else 0
@@ -253,9 +258,7 @@ def one_level(entries: Iterable[Entry], prefix: str) -> Listing:
     return Listing(sorted(files.values()), sorted(prefixes))
 
 
-# -- a store
-
-
+# --8<-- [start:store]
 class SqliteStore:
     """Objects as the rows of a table: `sqlite:///path/to/file.db`."""
 
@@ -363,3 +366,6 @@ def open_sqlite(
     if storage_options:
         raise TypeError("a database takes no storage options")
     return SqliteStore(unquote(urlsplit(url).path), read_only=read_only, create=create)
+
+
+# --8<-- [end:store]
