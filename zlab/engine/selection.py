@@ -270,8 +270,12 @@ def parse_region(region: object, shape: tuple[int, ...]) -> Region:
         if not isinstance(index, slice) or index.step not in (None, 1):
             msg = f"a region is made of slices without a step; axis {axis} has {index!r:.80}"
             raise SelectionError(msg)
-        start = 0 if index.start is None else operator.index(index.start)
-        stop = length if index.stop is None else operator.index(index.stop)
+        try:
+            start = 0 if index.start is None else operator.index(index.start)
+            stop = length if index.stop is None else operator.index(index.stop)
+        except TypeError as error:
+            msg = f"the bounds of a region must be integers; axis {axis} has {index!r:.80}"
+            raise SelectionError(msg) from error
         if not 0 <= start <= stop <= length:
             msg = f"region {start}:{stop} is not inside axis {axis}, which has length {length}"
             raise SelectionError(
