@@ -2,8 +2,8 @@
 
 A test that needs an optional feature says so with `@pytest.mark.needs("jax")`, or takes the
 library with `pytest.importorskip("jax")`. Where the feature is absent the test is skipped, and
-the last lines of the run count what was not run and say how to get it. `ZLAB_REQUIRE=jax,lab`
-turns such skips into failures: CI must not lose a test because an installation failed.
+the last lines of the run count what was not run and say how to get it. With `ZLAB_REQUIRE=jax,lab`
+nothing runs unless these are there: CI must not lose a test because an installation failed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 pytest_plugins = ["pytester"]
 # Playwright's and vitest's
@@ -111,27 +107,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in mark.args:
             if not FEATURES[name].present():
                 pytest.skip(f"needs {name}")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    _fail_if_required(report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    report = yield
-    _fail_if_required(report)
-    return report
-
-
-def _fail_if_required(report: pytest.TestReport | pytest.CollectReport) -> None:
-    name = _absent_feature(report)
-    if name in REQUIRED:
-        report.outcome = "failed"
-        report.longrepr = f"ZLAB_REQUIRE names {name}, which is absent: {FEATURES[name].install}"
 
 
 def _absent_feature(report: pytest.TestReport | pytest.CollectReport) -> str | None:
