@@ -26,7 +26,7 @@ from zlab import telemetry  # noqa: E402
 from zlab.errors import ChunkReadError, UnknownCodecError  # noqa: E402
 from zlab.stores.memory import MemoryStore  # noqa: E402
 from zlab.testing import CountingStore, Fault, FaultStore  # noqa: E402
-from zlab.zarr import CodecPipeline, FallbackWarning, Store, pipeline  # noqa: E402
+from zlab.zarr import CodecPipeline, FallbackWarning, Store, model  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -415,7 +415,7 @@ class _Text(ArrayBytesCodec):
 def _codecs(monkeypatch: pytest.MonkeyPatch) -> None:
     for codec in (_Flip(), _Negative(), _Text()):
         register_codec(codec.to_dict()["name"], type(codec))
-    monkeypatch.setattr(pipeline, "_said", set())
+    monkeypatch.setattr(model, "_said", set())
 
 
 @pytest.mark.usefixtures("_codecs", "_alone")
@@ -450,7 +450,7 @@ def test_what_is_not_understood_is_left_to_zarr_python(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise UnknownCodecError("unknown thing")
 
-    monkeypatch.setattr(pipeline, "parse_node", refuse)
+    monkeypatch.setattr(model, "parse_node", refuse)
     array = zarr.create_array({}, shape=(4,), chunks=(2,), dtype="i4")
     with pytest.warns(FallbackWarning, match="by itself: unknown thing"):
         array[:] = [1, 2, 3, 4]

@@ -23,7 +23,8 @@ except ImportError as error:
     raise MissingExtraError("zarr", "zarr", "zlab.zarr") from error
 
 from zlab.zarr.adapt import ZarrStore
-from zlab.zarr.pipeline import CodecPipeline, FallbackWarning
+from zlab.zarr.model import FallbackWarning
+from zlab.zarr.pipeline import CodecPipeline
 from zlab.zarr.store import Store
 
 __all__ = ["CodecPipeline", "FallbackWarning", "Store", "ZarrStore"]
