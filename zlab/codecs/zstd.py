@@ -1,4 +1,7 @@
-"""The `zstd` codec, on numcodecs' Zstandard.
+"""The `zstd` codec: small chunks on `zstandard`, whose contexts are reused, others on numcodecs.
+
+Making a context takes as long as a chunk of a few kilobytes; numcodecs makes one for each, but
+decodes straight into an output.
 
 Source: the registry's page of `zstd`; RFC 8878 for the frame header.
 """
@@ -6,7 +9,10 @@ Source: the registry's page of `zstd`; RFC 8878 for the frame header.
 from __future__ import annotations
 
 import struct
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+
+import zstandard
 
 from zlab.codecs.native import zstd
 from zlab.codecs.parameters import Parameters
@@ -22,6 +28,28 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 _MAGIC_NUMBER = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _MAX_BLOCK = 128 << 10
+
+# up to here a context costs more than a copy of the result
+_SMALL_NBYTES = 64 << 10
+
+
+class _Contexts(threading.local):
+    """This thread's contexts."""
+
+    def __init__(self) -> None:
+        self.decompress = zstandard.ZstdDecompressor().decompress
+        self._compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int, *, checksum: bool) -> zstandard.ZstdCompressor:
+        compressor = self._compressors.get((level, checksum))
+        if compressor is None:
+            compressor = self._compressors[level, checksum] = zstandard.ZstdCompressor(
+                level, write_checksum=checksum
+            )
+        return compressor
+
+
+_contexts = _Contexts()
 
 
 @final
@@ -63,19 +91,29 @@ class ZstdCodec:
 
     def encode(self, data: Buffer) -> Buffer:
         """One frame that records its content size."""
+        if len(data) <= _SMALL_NBYTES:
+            return _contexts.compressor(self.level, checksum=self.checksum).compress(data)
         encoded: bytes = zstd.compress(data, self.level, self.checksum)
         return encoded
 
     def decode(self, data: Buffer, out: memoryview | None = None) -> Buffer:
         """Decodes all frames; their sizes are read from the headers first."""
         nbytes = self._nbytes
-        if nbytes and _first_content_size(data) == nbytes:
+        if nbytes is None or nbytes == 0 or _first_content_size(data) != nbytes:
+            return self._decode_unusual(data, out)
+        decoded: Buffer
+        if nbytes > _SMALL_NBYTES:
             # more frames would make numcodecs refuse `out`, and its result too long without
-            decoded: Buffer = zstd.decompress(data, out)
+            decoded = zstd.decompress(data, out)
             if out is None:
                 check_size(self.name, nbytes, len(decoded))
             return decoded
-        return self._decode_unusual(data, out)
+        try:
+            decoded = _contexts.decompress(data, allow_extra_data=False)
+        except zstandard.ZstdError:
+            # more frames, which may be empty; numcodecs tells what is wrong otherwise
+            return self._decode_unusual(data, out)
+        return deliver(self.name, decoded, out)
 
     def _decode_unusual(self, data: Buffer, out: memoryview | None) -> Buffer:
         """Several frames, or frames of unknown size, or a size that is not known beforehand."""
