@@ -4,27 +4,60 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
+import zlab
 from zlab.telemetry.events import (
     EVENT_TYPES,
+    CacheHit,
+    CacheMiss,
+    CacheRun,
+    ChunkDecode,
+    ChunkEncode,
     ChunkFailed,
+    ChunkFetch,
     ChunkRead,
     ChunkRun,
+    ChunkStore,
     ChunkWrite,
-    StreamStart,
-    StreamStop,
     event_types,
 )
 
 
 def test_names() -> None:
-    assert {kind: kind.name for kind in EVENT_TYPES} == {
-        ChunkRead: "chunk.read",
-        ChunkWrite: "chunk.write",
-        ChunkFailed: "chunk.failed",
-        StreamStart: "stream.start",
-        StreamStop: "stream.stop",
-        ChunkRun: "chunk.run",
-    }
+    assert [kind.name for kind in EVENT_TYPES] == [
+        "array.open",
+        "array.create",
+        "array.read",
+        "array.write",
+        "chunk.read",
+        "chunk.write",
+        "chunk.failed",
+        "chunk.fetch",
+        "chunk.decode",
+        "chunk.encode",
+        "chunk.store",
+        "shard.index",
+        "shard.range",
+        "cache.hit",
+        "cache.miss",
+        "cache.evict",
+        "store.retry",
+        "stream.start",
+        "stream.progress",
+        "stream.stop",
+        "pipeline.start",
+        "pipeline.progress",
+        "pipeline.retry",
+        "pipeline.failed",
+        "pipeline.worker",
+        "pipeline.stop",
+        "chunk.run",
+        "cache.run",
+    ]
+
+
+def test_every_type_is_public() -> None:
+    assert all(getattr(zlab.telemetry, kind.__name__) is kind for kind in EVENT_TYPES)
+    assert {kind.__name__ for kind in EVENT_TYPES} < set(zlab.telemetry.__all__)
 
 
 def test_a_run_of_reads_is_one_event_a_chunk() -> None:
@@ -42,6 +75,30 @@ def test_a_run_of_writes_has_encode_and_store_in_their_places() -> None:
     assert list(run) == [
         ChunkWrite("s", "a", (0,), nbytes_stored=10, nbytes=80, encode_s=0.25, store_s=0.5, t=7.0)
     ]
+
+
+def test_a_run_of_reads_is_told_in_halves_to_those_who_ask() -> None:
+    run = ChunkRun(
+        "read", "s", "a", [(0, 1), (2, 3)], [10, -1], [80, 0], [0.5, 0.125], [0.25, 0.0], 7.0
+    )
+    assert list(run.told_as(ChunkFetch)) == [
+        ChunkFetch("s", "a", (0, 1), 10, 0.5, 7.0),
+        ChunkFetch("s", "a", (2, 3), None, 0.125, 7.0),
+    ]
+    assert list(run.told_as(ChunkDecode)) == [ChunkDecode("s", "a", (0, 1), 10, 80, 0.25, 7.0)]
+
+
+def test_a_run_of_writes_is_told_in_halves_to_those_who_ask() -> None:
+    run = ChunkRun("write", "s", "a", [(0,)], [-1], [80], [0.5], [0.25], 7.0)
+    assert list(run.told_as(ChunkEncode)) == [ChunkEncode("s", "a", (0,), 80, None, 0.25, 7.0)]
+    assert list(run.told_as(ChunkStore)) == [ChunkStore("s", "a", (0,), None, 0.5, 7.0)]
+
+
+def test_a_run_of_look_ups() -> None:
+    run = CacheRun("s", "a", "chunk", [(0,), (1,)], [(2,)], 160, 7.0)
+    hits, misses = (list(run.told_as(kind)) for kind in run.single)
+    assert hits == [CacheHit("s", "a", "chunk", (i,), 7.0) for i in (0, 1)]
+    assert misses == [CacheMiss("s", "a", "chunk", (2,), 7.0)]
 
 
 def test_a_run_of_unequal_lists_is_refused() -> None:

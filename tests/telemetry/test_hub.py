@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from zlab.telemetry.events import (
+    CacheRun,
     ChunkFailed,
     ChunkRead,
     ChunkRun,
@@ -43,10 +44,23 @@ def test_it_is_active_only_while_somebody_listens() -> None:
 @pytest.mark.parametrize(
     ("what", "expected"),
     [
-        ("*", ["chunk.read", "chunk.read", "chunk.write", "chunk.failed", "start", "stop"]),
+        (
+            "*",
+            [
+                *("chunk.read", "chunk.read", "chunk.write", "chunk.failed"),
+                *("start", "stop", "cache.hit", "cache.miss"),
+            ],
+        ),
         ("chunk.*", ["chunk.read", "chunk.read", "chunk.write", "chunk.failed"]),
         ("stream.*", ["start", "stop"]),
         ("chunk.run", ["chunk.run", "chunk.run"]),
+        ("chunk.fetch", ["chunk.fetch", "chunk.fetch"]),
+        ("chunk.decode", ["chunk.decode"]),
+        ("chunk.encode", ["chunk.encode"]),
+        ("chunk.store", ["chunk.store"]),
+        ("cache.*", ["cache.hit", "cache.miss"]),
+        ("cache.run", ["cache.run"]),
+        ("array.*", []),
         ("chunk.read", ["chunk.read", "chunk.read"]),
         (ChunkRun, ["chunk.run", "chunk.run"]),
         (ChunkWrite, ["chunk.write"]),
@@ -62,6 +76,7 @@ def test_what_is_asked_for_is_delivered(what: str | type, expected: list[str]) -
         hub.emit(FAILED)
         hub.emit(START)
         hub.emit(STOP)
+        hub.emit(CacheRun("s", "a", "chunk", [(0,)], [(1,)], 80, 7.0))
     hub.emit(STOP)
     assert [event.name.removeprefix("stream.") for event in seen] == expected
 
@@ -69,18 +84,28 @@ def test_what_is_asked_for_is_delivered(what: str | type, expected: list[str]) -
 @pytest.mark.parametrize("what", ["chunk.raed", "", int])
 def test_an_event_that_does_not_exist_is_refused(what: Any) -> None:
     hub = Hub()
-    with pytest.raises(ValueError, match=r"there are chunk\.read, chunk\.write"):
+    with pytest.raises(ValueError, match=r"there are array\.open, array\.create"):
         hub.subscribe(what, print)
     assert not hub.active
+
+
+def test_whether_an_event_is_wanted() -> None:
+    hub = Hub()
+    assert not hub.wants(StreamStop)
+    with hub.subscribe(StreamStart, print):
+        assert hub.wants(StreamStart)
+        assert hub.wants(StreamStop, StreamStart)
+        assert not hub.wants(StreamStop)
+    assert not hub.wants(StreamStart)
 
 
 def test_single_events_are_not_made_where_nobody_asked_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(_: ChunkRun) -> Any:
+    def refuse(*_: object) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr(ChunkRun, "__iter__", refuse)
+    monkeypatch.setattr(ChunkRun, "told_as", refuse)
     hub = Hub()
     runs: list[ChunkRun] = []
     with hub.subscribe(ChunkRun, runs.append), hub.subscribe(ChunkWrite, print):
@@ -158,7 +183,7 @@ def test_streams_get_numbers_of_their_own() -> None:
 
 def test_a_subscription_says_who_and_to_what() -> None:
     hub = Hub()
-    subscription = hub.subscribe("stream.*", print)
+    subscription = hub.subscribe("stream.st*", print)
     assert repr(subscription) == "<Subscription of builtins.print to stream.start, stream.stop>"
     subscription.close()
     assert repr(subscription).endswith(", closed>")

@@ -19,14 +19,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zlab.telemetry.aggregate import Aggregator, ArrayTraffic, Snapshot, Totals
 from zlab.telemetry.events import (
+    ArrayCreate,
+    ArrayOpen,
+    ArrayRead,
+    ArrayWrite,
+    CacheEvict,
+    CacheHit,
+    CacheMiss,
+    CacheRun,
+    ChunkDecode,
+    ChunkEncode,
     ChunkFailed,
+    ChunkFetch,
     ChunkRead,
     ChunkRun,
+    ChunkStore,
     ChunkWrite,
     EventInfo,
     FieldInfo,
+    ItemFailed,
+    ItemRetry,
+    PipelineStart,
+    PipelineStop,
+    RangeRead,
+    ShardIndexRead,
+    StageProgress,
+    StoreRetry,
+    StreamProgress,
     StreamStart,
     StreamStop,
+    WorkerReplaced,
     event_types,
 )
 from zlab.telemetry.hub import Subscription
@@ -38,19 +60,41 @@ if TYPE_CHECKING:
     from zlab.telemetry.events import Event
 
 __all__ = [
+    "ArrayCreate",
+    "ArrayOpen",
+    "ArrayRead",
     "ArrayTraffic",
+    "ArrayWrite",
+    "CacheEvict",
+    "CacheHit",
+    "CacheMiss",
+    "CacheRun",
     "Captured",
+    "ChunkDecode",
+    "ChunkEncode",
     "ChunkFailed",
+    "ChunkFetch",
     "ChunkRead",
     "ChunkRun",
+    "ChunkStore",
     "ChunkWrite",
     "EventInfo",
     "FieldInfo",
+    "ItemFailed",
+    "ItemRetry",
+    "PipelineStart",
+    "PipelineStop",
+    "RangeRead",
+    "ShardIndexRead",
     "Snapshot",
+    "StageProgress",
+    "StoreRetry",
+    "StreamProgress",
     "StreamStart",
     "StreamStop",
     "Subscription",
     "Totals",
+    "WorkerReplaced",
     "capture",
     "disable",
     "enable",
@@ -70,7 +114,8 @@ def subscribe(what: str | type[E], listener: Callable[[E], object]) -> Subscript
 
     Args:
         what: An event type, or a pattern over the names that `event_types` lists, such as
-            `"chunk.*"` or `"*"` (which leave out `chunk.run`: ask for that by name or type).
+            `"chunk.*"` or `"*"`. Some types tell once more what others tell, such as
+            `"chunk.run"` and `"chunk.decode"`: no pattern matches them, only their whole name.
         listener: Takes the event. It must be quick; what it raises is logged once.
 
     Returns:

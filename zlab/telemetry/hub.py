@@ -14,6 +14,13 @@ if watched:
 
 Whoever listens is called in the thread where it happened, must be quick, and cannot change what
 the caller gets: what a listener raises is logged once, and the work goes on.
+
+Events that happen now and then are made for those who want them:
+
+```python
+if hub.wants(RangeRead):
+    hub.emit(RangeRead(...))
+```
 """
 
 from __future__ import annotations
@@ -25,13 +32,13 @@ import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from zlab.telemetry.events import EVENT_TYPES, ChunkFailed, ChunkRead, ChunkRun, ChunkWrite
+from zlab.telemetry.events import EVENT_TYPES, TOLD_AGAIN, CacheRun, ChunkFailed, ChunkRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from zlab.telemetry.events import Event
+    from zlab.telemetry.events import Event, Run
 
 E = TypeVar("E", bound="Event")
 
@@ -126,21 +133,33 @@ class Hub:
             # work that began before anybody listened ends uncounted
             self._in_flight = max(0, self._in_flight - nchunks)
 
-    def record(self, run: ChunkRun) -> None:
-        """Hands in chunks that are done; they are no longer in flight."""
-        self.abandoned(len(run.coords))
+    def wants(self, *kinds: type[Event]) -> bool:
+        """Whether somebody listens to one of these types: else the event need not be made.
+
+        Example:
+            >>> from zlab.telemetry.events import StreamProgress
+            >>> Hub().wants(StreamProgress)
+            False
+        """
+        return self.active and any(self._listeners.get(kind) for kind in kinds)
+
+    def record(self, run: Run) -> None:
+        """Hands in a run; chunks that were read or written are no longer in flight."""
+        if type(run) is ChunkRun:
+            self.abandoned(len(run.coords))
         listeners = self._listeners
-        for subscription in listeners.get(ChunkRun, ()):
+        for subscription in listeners.get(type(run), ()):
             subscription.deliver(run)
-        single = listeners.get(ChunkRead if run.operation == "read" else ChunkWrite)
-        if single:
-            for event in run:
-                for subscription in single:
-                    subscription.deliver(event)
+        for kind in run.single:
+            single = listeners.get(kind)
+            if single:
+                for event in run.told_as(kind):
+                    for subscription in single:
+                        subscription.deliver(event)
 
     def emit(self, event: Event) -> None:
         """Hands in one event; a chunk that failed is no longer in flight."""
-        if type(event) is ChunkRun:
+        if isinstance(event, ChunkRun | CacheRun):
             self.record(event)
             return
         if type(event) is ChunkFailed:
@@ -157,8 +176,9 @@ class Hub:
 
         Args:
             what: An event type, or a pattern over their names such as `"chunk.*"` or `"*"`.
-                `chunk.run` tells what `chunk.read` and `chunk.write` tell once more, so no
-                wildcard matches it: it is asked for by its name or its type.
+                Those that tell once more what others tell (`chunk.run`, `cache.run`,
+                `chunk.fetch`, `chunk.decode`, `chunk.encode`, `chunk.store`) are matched by no
+                wildcard: ask for them by their name or their type.
             listener: Takes the event. What it returns is ignored; what it raises is logged once.
 
         Returns:
@@ -171,7 +191,7 @@ class Hub:
             types = tuple(
                 kind
                 for kind in EVENT_TYPES
-                if kind.name == what or (kind is not ChunkRun and fnmatchcase(kind.name, what))
+                if kind.name == what or (kind not in TOLD_AGAIN and fnmatchcase(kind.name, what))
             )
         else:
             types = tuple(kind for kind in EVENT_TYPES if kind is what)
