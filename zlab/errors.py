@@ -16,7 +16,8 @@ ZlabError
 ├── AlignmentError (ValueError)           a write that cuts chunks where that is not allowed
 ├── ChunkError                            one chunk, named by its coordinates
 │   ├── ChunkReadError
-│   │   └── ChunkSizeError (ValueError)   decoded bytes are not what the shape needs
+│   │   ├── ChunkSizeError (ValueError)   decoded bytes are not what the shape needs
+│   │   └── ChunkTimeoutError (TimeoutError) a stream waited too long for it
 │   └── ChunkWriteError
 ├── StoreError (OSError)                  the storage failed; never means "absent"
 │   ├── StoreNotFoundError                the container itself is missing
@@ -159,6 +160,10 @@ class ChunkReadError(ChunkError):
 
 class ChunkSizeError(ChunkReadError, ValueError):
     """A chunk's decoded size is not what its shape and data type need."""
+
+
+class ChunkTimeoutError(ChunkReadError, TimeoutError):
+    """A chunk of a stream did not come within the stream's `timeout`. It may still be there."""
 
 
 class ChunkWriteError(ChunkError):

@@ -19,7 +19,8 @@ from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -312,7 +313,10 @@ class LoadedChunk(NamedTuple):
 
 
 def load_run(
-    layout: ArrayLayout, run: Run, slots: threading.BoundedSemaphore | None = None
+    layout: ArrayLayout,
+    run: Run,
+    turn: AbstractContextManager[object] | None = None,
+    empty: Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]] = aligned_empty,
 ) -> Iterator[LoadedChunk]:
     """Reads a run's chunks into memory of their own, one at a time.
 
@@ -321,13 +325,14 @@ def load_run(
     Args:
         layout: Of the array.
         run: What to read.
-        slots: Held while a chunk is decoded, so that not all who fetch decode at once.
+        turn: Entered while a chunk is decoded, so that not all who fetch decode at once.
+        empty: Makes the memory of a chunk.
 
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
     """
     recorder = Recorder.start(layout, "read", len(run.jobs))
-    turn = nullcontext() if slots is None else slots
+    turn = nullcontext() if turn is None else turn
     before = perf_counter()
     job = run.jobs[0]
     try:
@@ -336,8 +341,8 @@ def load_run(
             array = None
             if data is not None:
                 shape = tuple(part.stop - part.start for part in job.target)
-                array = aligned_empty(shape, layout.dtype)
                 with turn:
+                    array = empty(shape, layout.dtype)
                     decode_part(layout, data, job, array)
             done = perf_counter()
             nbytes_stored = 0 if data is None else len(data)
