@@ -19,6 +19,9 @@ ZlabError
 │   │   ├── ChunkSizeError (ValueError)   decoded bytes are not what the shape needs
 │   │   └── ChunkTimeoutError (TimeoutError) a stream waited too long for it
 │   └── ChunkWriteError
+├── EntryError (ValueError)               what a write stream was given does not fit the array
+├── CheckpointError (ValueError)          a checkpoint that is not this write's, or is broken
+├── PipelineError                         an item that a stage of a pipeline gave up
 ├── StoreError (OSError)                  the storage failed; never means "absent"
 │   ├── StoreNotFoundError                the container itself is missing
 │   ├── StorePermissionError
@@ -168,6 +171,67 @@ class ChunkTimeoutError(ChunkReadError, TimeoutError):
 
 class ChunkWriteError(ChunkError):
     """A chunk could not be encoded or stored."""
+
+
+class EntryError(ZlabError, ValueError):
+    """An entry of a write stream does not fit the array, or was given already.
+
+    Attributes:
+        entry: Its number in the source, from 0.
+        coords: The coordinates of the chunk that it is about, where it has some.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        entry: int,
+        coords: tuple[int, ...] | None = None,
+        store: str | None = None,
+        key: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.entry = entry
+        self.coords = coords
+        super().__init__(what, store=store, key=key, hint=hint)
+
+    def _where(self) -> list[str]:
+        where = [f"entry {self.entry}"]
+        if self.coords is not None:
+            where.append(f"chunk {self.coords}")
+        return where + super()._where()
+
+
+class CheckpointError(ZlabError, ValueError):
+    """A checkpoint that belongs to another array or source, or cannot be understood."""
+
+
+class PipelineError(ZlabError):
+    """An item that a stage of a pipeline gave up. The cause is what the stage raised.
+
+    Attributes:
+        stage: The stage's name.
+        item: The item's coordinates where it has some, else its place in the source, from 0.
+        attempts: How often it was tried.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        stage: str,
+        item: tuple[int, ...] | int,
+        attempts: int,
+        hint: str | None = None,
+    ) -> None:
+        self.stage = stage
+        self.item = item
+        self.attempts = attempts
+        super().__init__(what, hint=hint)
+
+    def _where(self) -> list[str]:
+        name = "chunk" if isinstance(self.item, tuple) else "item"
+        return [f"stage {self.stage!r}", f"{name} {self.item}", f"attempts {self.attempts}"]
 
 
 class StoreError(ZlabError, OSError):
