@@ -31,6 +31,9 @@ def _setting(name: str, default: int) -> Any:
     return field(default_factory=lambda: _from_environment(name, default))
 
 
+_MAY_BE_ZERO = frozenset({"coalesce_gap"})
+
+
 @dataclass(slots=True)
 class Settings:
     """What a user may tune; each starts from the environment variable `ZLAB_<NAME>`.
@@ -42,6 +45,9 @@ class Settings:
             refused before memory is taken.
         memory_budget: Bytes that all streams of the process may hold at once.
         shard_index_cache: Bytes of shard indices that each open array keeps.
+        coalesce_gap: Bytes between two inner chunks of a shard that are read along rather than
+            asked for apart; with 0 only neighbours share a request.
+        coalesce_limit: Bytes of one request for several inner chunks, at most.
 
     Example:
         >>> import zlab
@@ -55,10 +61,14 @@ class Settings:
     max_chunk_bytes: int = _setting("max_chunk_bytes", 1 << 30)
     memory_budget: int = _setting("memory_budget", 1 << 30)
     shard_index_cache: int = _setting("shard_index_cache", 64 << 20)
+    coalesce_gap: int = _setting("coalesce_gap", 64 << 10)
+    coalesce_limit: int = _setting("coalesce_limit", 16 << 20)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            msg = f"settings.{name} must be a positive whole number, not {value!r}"
+        least = 0 if name in _MAY_BE_ZERO else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            kind = "a whole number from 0" if least == 0 else "a positive whole number"
+            msg = f"settings.{name} must be {kind}, not {value!r}"
             raise ValueError(msg)
         object.__setattr__(self, name, value)
 
@@ -67,7 +77,7 @@ class Settings:
         """Changes settings for the length of a `with` block, for all threads.
 
         Raises:
-            ValueError: A value is not a positive whole number.
+            ValueError: A value is not a positive whole number, or from 0 where that is allowed.
             AttributeError: There is no such setting.
         """
         before = {name: getattr(self, name) for name in values}

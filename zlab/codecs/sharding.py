@@ -8,7 +8,7 @@ Source: Zarr v3 specification, "Sharding codec" (ZEP 2).
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import accumulate, product
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
@@ -23,7 +23,7 @@ from zlab.memory import aligned_empty
 from zlab.metadata.extension import NamedConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import EllipsisType
 
     from numpy.typing import NDArray
@@ -48,6 +48,9 @@ class ShardingCodec:
 
     Attributes:
         inner: The pipeline of an inner chunk.
+        innermost: The same, or, where inner chunks are shards again, the pipeline of what lies in
+            the last of them: the smallest piece that can be read by itself, which the rest of
+            zlab calls a chunk.
         chunk_shape: An inner chunk's shape, in elements.
         grid_shape: Inner chunks along each axis of the shard.
         index_location: At which end of the shard the index lies.
@@ -79,6 +82,7 @@ class ShardingCodec:
         self, chunk: ChunkSpec, inner: Pipeline, index: Pipeline, index_location: str
     ) -> None:
         self.inner = inner
+        self.innermost: Pipeline = inner if inner.sharding is None else inner.sharding.innermost
         self.chunk_shape = inner.chunk.shape
         self.grid_shape = index.chunk.shape[:-1]
         self.index_location = index_location
@@ -141,8 +145,13 @@ class ShardingCodec:
         Raises:
             CodecError: The bytes are too few or too many, or their checksum is wrong.
         """
-        index = np.empty((*self.grid_shape, 2), np.uint64)
         try:
+            if len(data) != self.index_nbytes:
+                # before memory is taken for what a document claims
+                raise CodecError(
+                    f"codec {self.name!r}: {len(data)} bytes are no index of {self.index_nbytes}"
+                )
+            index = np.empty((*self.grid_shape, 2), np.uint64)
             self._index.decode(data, index)
         except CodecError as error:
             if self._is_of_exzarr(data):
@@ -165,18 +174,66 @@ class ShardingCodec:
         """
         index = np.full((*self.grid_shape, 2), _MISSING)
         at = self.index_nbytes if self.index_location == "start" else 0
-        for coords, data in chunks.items():
+        for coords in chunks:
             inside = len(coords) == len(self.grid_shape) and all(
                 0 <= i < n for i, n in zip(coords, self.grid_shape, strict=True)
             )
             if not inside:
                 raise CodecError(f"inner chunk {coords} lies outside the shard's {self.grid_shape}")
-            index[coords] = at, len(data)
-            at += len(data)
+        if chunks:
+            lengths = [len(data) for data in chunks.values()]
+            where = np.array(list(chunks), np.intp).reshape(len(chunks), -1)
+            strides = [prod(self.grid_shape[axis + 1 :]) for axis in range(len(self.grid_shape))]
+            entries = index.reshape(-1, 2)
+            entries[where @ np.array(strides, np.intp)] = np.array(
+                [list(accumulate(lengths[:-1], initial=at)), lengths]
+            ).T
         encoded_index = self._index.encode(index)
         if self.index_location == "start":
             return b"".join((encoded_index, *chunks.values()))
         return b"".join((*chunks.values(), encoded_index))
+
+    def join(self, chunks: Mapping[tuple[int, ...], Buffer]) -> Buffer:
+        """Joins encoded chunks, the innermost ones, into a shard, with the shards inside it.
+
+        Args:
+            chunks: By their coordinates in the shard. Those of an inner shard lie together, each
+                in the order in which they come.
+        """
+        nested = self.inner.sharding
+        if nested is None:
+            return self.assemble(chunks)
+        parts: dict[tuple[int, ...], dict[tuple[int, ...], Buffer]] = {}
+        for coords, data in chunks.items():
+            split = [divmod(c, n) for c, n in zip(coords, nested.chunk_grid_shape, strict=True)]
+            part = parts.setdefault(tuple(home for home, _ in split), {})
+            part[tuple(inside for _, inside in split)] = data
+        return self.assemble({home: nested.join(part) for home, part in parts.items()})
+
+    def split(self, data: Buffer) -> dict[tuple[int, ...], Buffer]:
+        """The encoded chunks, the innermost ones, of a shard: what `join` joined.
+
+        Raises:
+            CodecError: The shard is truncated, or a chunk lies outside it.
+        """
+        nested = self.inner.sharding
+        parts: dict[tuple[int, ...], Buffer] = dict(self._parts(memoryview(data)))
+        if nested is None:
+            return parts
+        chunks: dict[tuple[int, ...], Buffer] = {}
+        for home, part in parts.items():
+            first = [i * n for i, n in zip(home, nested.chunk_grid_shape, strict=True)]
+            for inside, chunk in nested.split(part).items():
+                chunks[tuple(f + i for f, i in zip(first, inside, strict=True))] = chunk
+        return chunks
+
+    @property
+    def chunk_grid_shape(self) -> tuple[int, ...]:
+        """Chunks along each axis of the shard, the innermost ones."""
+        return tuple(
+            outer // inner
+            for outer, inner in zip(self._chunk.shape, self.innermost.chunk.shape, strict=True)
+        )
 
     def encode(self, array: Array) -> Buffer:
         """Encodes all inner chunks, but those that hold only the fill value."""
@@ -200,31 +257,35 @@ class ShardingCodec:
         Raises:
             CodecError: The shard is truncated, or an inner chunk lies outside it or is corrupt.
         """
-        data = memoryview(data)
-        nbytes = len(data)
-        if nbytes < self.index_nbytes:
+        parts = dict(self._parts(memoryview(data)))
+        for coords in product(*map(range, self.grid_shape)):
+            view = out[self._region(coords)]
+            part = parts.get(coords)
+            if part is None:
+                view[...] = self._fill
+            else:
+                self.inner.decode(part, view)
+
+    def _parts(self, data: memoryview) -> Iterator[tuple[tuple[int, ...], memoryview]]:
+        """The encoded inner chunks that are stored, in the order of their coordinates."""
+        nbytes, size = len(data), self.index_nbytes
+        if nbytes < size:
             raise CodecError(
-                f"codec {self.name!r}: {nbytes} bytes are too few for an index of "
-                f"{self.index_nbytes}"
+                f"codec {self.name!r}: {nbytes} bytes are too few for an index of {size}"
             )
-        if self.index_location == "start":
-            index = self.decode_index(data[: self.index_nbytes])
-        else:
-            index = self.decode_index(data[nbytes - self.index_nbytes :])
-        entries = index.reshape(-1, 2).tolist()
+        at_start = self.index_location == "start"
+        index = self.decode_index(data[:size] if at_start else data[nbytes - size :])
         for coords, (start, length) in zip(
-            product(*map(range, self.grid_shape)), entries, strict=True
+            product(*map(range, self.grid_shape)), index.reshape(-1, 2).tolist(), strict=True
         ):
-            part = out[self._region(coords)]
             if start == MISSING and length == MISSING:
-                part[...] = self._fill
                 continue
             if start + length > nbytes:
                 raise CodecError(
                     f"codec {self.name!r}: inner chunk {coords} ends at byte {start + length} "
                     f"of a shard of {nbytes}"
                 )
-            self.inner.decode(data[start : start + length], part)
+            yield coords, data[start : start + length]
 
     def _is_of_exzarr(self, data: Buffer) -> bool:
         """Whether the index's size stands at the shard's end: ExZarr wrote it up to version 1.1.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zlab.codecs.sharding import MISSING
-from zlab.engine.shards import read_index
+from zlab.engine.shards import read_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +38,9 @@ def stored_sizes(layout: ArrayLayout) -> NDArray[np.int64]:
             sizes[coords] = nbytes
         return sizes
     for shard, _ in stored_objects(layout):
-        read = read_index(layout, shard)
-        if read is None:
+        index = read_places(layout, shard)
+        if index is None:
             continue
-        index = read.array
         offsets, lengths = index[..., 0], index[..., 1]
         there = (offsets != MISSING) | (lengths != MISSING)
         inner = np.where(there, lengths, 0).astype(np.int64)

@@ -33,7 +33,7 @@ class ArrayLayout:
         dtype: In memory, native byte order.
         fill: What an absent chunk is filled with; zero where the document says nothing.
         objects: The grid of stored objects: shards, or chunks where there are no shards.
-        chunks: The grid of chunks; of a sharded array, of inner chunks.
+        chunks: The grid of chunks; of a sharded array, of inner chunks, the innermost ones.
         sharding: The codec of the shards, or `None`.
         access: The options of the handle.
         index_cache: Where shard indices are kept. Without a cache of the user's it lives as long
@@ -88,7 +88,8 @@ class ArrayLayout:
             self.sharding: ShardingCodec | None = first.sharding
             self.chunks = self.objects
             if self.sharding is not None:
-                self.chunks = Grid.regular(metadata.shape, self.sharding.chunk_shape)
+                shape = self.sharding.innermost.chunk.shape
+                self.chunks = Grid.regular(metadata.shape, shape)
         except MetadataError as error:
             error.locate(store=store.name, key=path)
             raise
@@ -111,7 +112,7 @@ class ArrayLayout:
 
     def chunk_pipeline(self, coords: tuple[int, ...]) -> Pipeline:
         """The pipeline of a chunk; of a sharded array, of an inner chunk."""
-        return self.pipeline(coords) if self.sharding is None else self.sharding.inner
+        return self.pipeline(coords) if self.sharding is None else self.sharding.innermost
 
     def key(self, coords: tuple[int, ...]) -> str:
         """The key of a stored object."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zlab.codecs.fill import is_filled
-from zlab.codecs.sharding import MISSING
 from zlab.config import settings
 from zlab.engine.cache import forget
 from zlab.engine.locks import threads
@@ -270,12 +269,13 @@ class _ShardWrite:
         key = layout.key(self.shard)
         first = layout.first_chunk(self.shard)
         parts = {} if self._is_complete(jobs) else self._stored(key)
+        pipeline = self.sharding.innermost
         begun = perf_counter()
         for job in jobs:
             inner = tuple(c - f for c, f in zip(job.coords, first, strict=True))
             part = job.part_of(box)
             old = None if job.covers else parts.get(inner)
-            data = _encoded(layout, self.sharding.inner, job, part, old, self.write_empty_chunks)
+            data = _encoded(layout, pipeline, job, part, old, self.write_empty_chunks)
             parts.pop(inner, None)
             if data is not None:
                 # an encoder may hand back a view of the scratch array, which the next chunk takes
@@ -285,7 +285,7 @@ class _ShardWrite:
                 nbytes_stored = -1 if data is None else len(data)
                 recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
             begun = encoded
-        _replace(layout, key, self.sharding.assemble(parts) if parts else None)
+        _replace(layout, key, self.sharding.join(parts) if parts else None)
 
     def _is_complete(self, jobs: list[ChunkJob]) -> bool:
         """Whether the jobs cover all of the shard that lies in the array."""
@@ -299,20 +299,4 @@ class _ShardWrite:
     def _stored(self, key: str) -> dict[tuple[int, ...], Buffer]:
         """The encoded inner chunks of the stored shard, by their coordinates in it."""
         data = self.layout.store.get(key)
-        if data is None:
-            return {}
-        view = memoryview(data)
-        size = self.sharding.index_nbytes
-        if len(view) < size:
-            raise CodecError(f"a shard of {len(view)} bytes, which is less than its index has")
-        at_end = self.sharding.index_location == "end"
-        index = self.sharding.decode_index(view[-size:] if at_end else view[:size])
-        parts: dict[tuple[int, ...], Buffer] = {}
-        for inner in np.ndindex(*index.shape[:-1]):
-            offset, nbytes = map(int, index[inner])
-            if offset == MISSING and nbytes == MISSING:
-                continue
-            if offset + nbytes > len(view):
-                raise CodecError(f"the shard's index points to bytes {offset} to {offset + nbytes}")
-            parts[inner] = view[offset : offset + nbytes]
-        return parts
+        return {} if data is None else self.sharding.split(data)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from zlab.codecs.sharding import MISSING
+from zlab.config import settings
 from zlab.engine.cache import forget
 from zlab.engine.read import scratch
-from zlab.engine.shards import COALESCE_GAP, COALESCE_LIMIT
 from zlab.errors import StoreError, ZlabError
+from zlab.grid import Grid
 from zlab.stores.base import Range, Suffix
 from zlab.tools.headers import looks_whole
 from zlab.tools.problems import Problem
@@ -110,6 +111,7 @@ class ArrayCheck:
         repair: Replace torn shards by what is whole of them.
 
     Attributes:
+        chunks: The grid of what is checked one by one: of a shard of shards, the inner shards.
         nchunks: Chunks that are stored, so far.
         nlost: Chunks of torn shards of which it is not known whether they were stored, or what
             they held.
@@ -124,8 +126,11 @@ class ArrayCheck:
         self.repair = repair
         self.nchunks = 0
         self.nlost = 0
+        self.chunks = layout.chunks
+        if layout.sharding is not None:
+            self.chunks = Grid.regular(layout.metadata.shape, layout.sharding.chunk_shape)
         itemsize = max(layout.dtype.itemsize, 1)
-        self._chunk_nbytes = itemsize * prod(largest_chunk(layout.chunks))
+        self._chunk_nbytes = itemsize * prod(largest_chunk(self.chunks))
         self._lock = threading.Lock()
 
     def held(self, item: StoredObject) -> int:
@@ -134,7 +139,7 @@ class ArrayCheck:
         if sharding is None:
             return item.nbytes + 3 * chunk
         index = min(item.nbytes, sharding.index_nbytes)
-        fetched = min(item.nbytes, max(COALESCE_LIMIT, chunk)) if self.deep else 0
+        fetched = min(item.nbytes, max(settings.coalesce_limit, chunk)) if self.deep else 0
         rewritten = 3 * item.nbytes if self.repair else 0
         # an index takes far more as Python's numbers than as it is stored
         return _SMALL + 16 * index + 2 * fetched + 3 * chunk + rewritten
@@ -190,8 +195,8 @@ class ArrayCheck:
             return
         start, stop = (0, item.nbytes - size) if at_end else (size, item.nbytes)
         places = find_places(index, start, stop)
-        first = layout.first_chunk(item.coords)
-        contains = layout.chunks.contains
+        first = self._first_chunk(item.coords)
+        contains = self.chunks.contains
         self._count(
             stored=sum(contains(_added(first, place.inner)) for place in places.inside),
             lost=sum(contains(_added(first, inner)) for inner in places.beyond),
@@ -204,12 +209,19 @@ class ArrayCheck:
         if places.beyond:
             self._report_torn(item, sharding, places)
 
+    def _first_chunk(self, shard: Coords) -> Coords:
+        region = self.layout.objects.region(shard)
+        return tuple(
+            axis.chunk_at(part.start) if axis.length else 0
+            for axis, part in zip(self.chunks.axes, region, strict=True)
+        )
+
     def _nshown(self, shard: Coords) -> int:
         """How many inner chunks of a shard lie in the array."""
         region = self.layout.objects.region(shard)
         return prod(
             axis.chunk_at(part.stop - 1) - axis.chunk_at(part.start) + 1
-            for axis, part in zip(self.layout.chunks.axes, region, strict=True)
+            for axis, part in zip(self.chunks.axes, region, strict=True)
         )
 
     def _wrong_inside(
@@ -237,7 +249,7 @@ class ArrayCheck:
                     yield place, wrong
 
     def _report_torn(self, item: StoredObject, sharding: ShardingCodec, places: Places) -> None:
-        first = self.layout.first_chunk(item.coords)
+        first = self._first_chunk(item.coords)
         lost = tuple(_added(first, inner) for inner in places.beyond)
         what = (
             f"truncated or corrupt: {len(lost)} of {len(lost) + len(places.inside)} inner chunks "
@@ -284,11 +296,12 @@ def _undecodable(pipeline: Pipeline, data: Buffer) -> str | None:
 
 def _neighbours(places: list[Place]) -> Iterator[list[Place]]:
     """Inner chunks that are read by one request: those that lie close together."""
+    gap, limit = settings.coalesce_gap, settings.coalesce_limit
     group: list[Place] = []
     end = 0
     for place in places:
         last = place.offset + place.nbytes
-        if group and (place.offset - end > COALESCE_GAP or last - group[0].offset > COALESCE_LIMIT):
+        if group and (place.offset - end > gap or last - group[0].offset > limit):
             yield group
             group = []
         group.append(place)

@@ -17,7 +17,6 @@ from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import join
 from zlab.engine.plan import ChunkJob, Run
 from zlab.engine.read import fetch_run, read_failed, scratch
-from zlab.engine.shards import COALESCE_LIMIT
 from zlab.errors import ChunkError, ChunkWriteError, ConversionError, ZlabError
 from zlab.group.hierarchy import consolidate, walk
 from zlab.metadata import ArrayMetadata, v2, v3
@@ -323,7 +322,7 @@ def _held(layout: ArrayLayout) -> int:
     fetched = chunk
     if layout.sharding is not None:
         shard = itemsize * prod(largest_chunk(layout.objects))
-        fetched = 2 * max(chunk, min(COALESCE_LIMIT, shard))
+        fetched = 2 * max(chunk, min(settings.coalesce_limit, shard))
     return fetched + 4 * chunk
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
 
 import numpy as np
 
-from zlab.array.create import codec_of
+from zlab.array.plan import codec_of
 from zlab.codecs import registry
 from zlab.config import settings
 from zlab.engine.inventory import stored_objects
@@ -20,7 +20,6 @@ from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import join
 from zlab.engine.read import plan, read_runs
 from zlab.engine.selection import parse_region
-from zlab.engine.shards import COALESCE_LIMIT
 from zlab.engine.write import write_runs
 from zlab.errors import MetadataError
 from zlab.grid.auto import auto_chunks
@@ -48,7 +47,7 @@ from zlab.tools.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from zlab.array.create import CodecsLike
+    from zlab.array.plan import CodecsLike
     from zlab.grid import Grid
     from zlab.metadata.model import NodeDocuments
     from zlab.tools.bounded import Progress
@@ -219,7 +218,8 @@ class _Change:
             codecs = (*kept, *_compressors(self.compressors))
         if self.chunks is ... and self.shards is ...:  # chunks that differ in shape stay so
             if sharding is not None:
-                codecs = (_sharded(layout, codecs, sharding.chunk_shape, None),)
+                shape = sharding.innermost.chunk.shape
+                codecs = (_sharded(layout, codecs, shape, None),)
             return replace(metadata, codecs=codecs)
         chunks = layout.chunks.chunk_shape
         if isinstance(self.chunks, str):
@@ -409,7 +409,7 @@ def _extra(source: ArrayLayout, target: ArrayLayout, requests: int) -> int:
     chunk = _nbytes(source.chunks, source)
     fetched = chunk
     if source.sharding is not None:
-        fetched = max(chunk, min(COALESCE_LIMIT, _nbytes(source.objects, source)))
+        fetched = max(chunk, min(settings.coalesce_limit, _nbytes(source.objects, source)))
     new_chunk = _nbytes(target.chunks, target)
     written = 3 * new_chunk
     if target.sharding is not None:

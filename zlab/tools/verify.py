@@ -280,7 +280,7 @@ class _Check:
         width = settings.threads if near else settings.fetch_concurrency
         run_bounded(units, work, budget=self.budget, width=width)
         self.nchunks += check.nchunks
-        self.nmissing += layout.chunks.nchunks - check.nchunks - check.nlost
+        self.nmissing += check.chunks.nchunks - check.nchunks - check.nlost
 
     def units(self, check: ArrayCheck) -> Iterator[tuple[int, StoredObject]]:
         """The objects of an array that can be checked in the memory that there is."""
