@@ -30,7 +30,11 @@ def is_filled(array: Array, fill_value: Any) -> bool:
         return False
     if array.size == 0:
         return True
-    if array.dtype.hasobject or array.dtype.kind == "T":
+    if array.dtype.hasobject:
+        # objects of Python may be of any type: True is no 1, and arrays have no truth value
+        kind, text = type(fill_value), repr(fill_value)
+        return all(type(item) is kind and repr(item) == text for item in array.flat)
+    if array.dtype.kind == "T":
         return bool((array == fill_value).all())
     scalar = np.array(fill_value, array.dtype).reshape(1)
     word = _WORDS.get(array.dtype.itemsize)

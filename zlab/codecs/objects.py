@@ -73,7 +73,7 @@ class JsonCodec:
 
     def encode(self, array: Array) -> Buffer:
         """Text."""
-        text: bytes = self._codec.encode(array.astype(object))
+        text: bytes = self._codec.encode(_plain(array))
         return text
 
     def decode(self, data: Buffer) -> Array:
@@ -133,8 +133,9 @@ class MsgPackCodec:
 
     def encode(self, array: Array) -> Buffer:
         """A message."""
-        items = array.astype(object).tolist()
-        items.extend(("|O", list(array.shape)))
+        array = _plain(array)
+        items = array.tolist() if array.ndim else [array.item()]
+        items.extend((array.dtype.str, list(array.shape)))
         message: bytes = self._library.packb(
             items, use_bin_type=self._binary, use_single_float=self._single
         )
@@ -147,6 +148,11 @@ class MsgPackCodec:
             CodecError: It is no such list, or one of another shape.
         """
         return _elements(self.name, self._library.unpackb(data, raw=self._raw), self._chunk)
+
+
+def _plain(array: Array) -> Array:
+    """Elements of a dtype whose name numcodecs can read back."""
+    return array if array.dtype.kind in "biufUO" else array.astype(object)
 
 
 def _elements(name: str, items: object, chunk: ChunkSpec) -> Array:

@@ -9,9 +9,10 @@ Source: Zarr v3 core specification, section "Data types", and the registry in za
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -37,6 +38,7 @@ Family: TypeAlias = Literal[
     "string",
     "bytes",
     "struct",
+    "object",
 ]
 
 _NUMPY_NAMES: dict[str, Family] = {
@@ -86,6 +88,10 @@ _UNITS = (
     "generic",
 )
 _MAX_ELEMENT_BYTES = 1 << 24
+_OBJECT_HINT = (
+    "Variable-length text is dtype 'string', variable-length bytes 'bytes'; Zarr v2 also has "
+    "'object', with a serializer such as {'id': 'json2'}"
+)
 
 
 class FillForm(Protocol):
@@ -121,7 +127,13 @@ class DataType:
     fill_form: FillForm | None = None
 
     def format(self) -> str | dict[str, Any]:
-        """The form of a v3 document: the bare name, or an object where there are parameters."""
+        """The form of a v3 document: the bare name, or an object where there are parameters.
+
+        Raises:
+            DataTypeError: Only Zarr v2 has such elements: objects of Python, sub-arrays.
+        """
+        if self.family == "object" or self.dtype.subdtype is not None:
+            raise DataTypeError(f"Zarr v3 has no data type for {self.dtype!r}", hint=_OBJECT_HINT)
         if self.fields:
             members = [{"name": name, "data_type": kind.format()} for name, kind in self.fields]
             return {"name": self.name, "configuration": {"fields": members}}
@@ -290,8 +302,8 @@ def struct_of(fields: list[tuple[Any, DataType]]) -> DataType:
         MetadataError: A member has no name, two have the same, or one has no fixed size.
     """
     names = [name for name, _ in fields]
-    if not all(isinstance(name, str) and name for name in names):
-        msg = f"data type 'struct': every field must have a name, got {names!r:.120}"
+    if not names or not all(isinstance(name, str) and name for name in names):
+        msg = f"data type 'struct': it needs fields, each with a name, got {names!r:.120}"
         raise MetadataError(msg)
     if len(set(names)) != len(names):
         msg = f"data type 'struct': field names must differ, got {names!r:.120}"
@@ -302,6 +314,32 @@ def struct_of(fields: list[tuple[Any, DataType]]) -> DataType:
     dtype = np.dtype([(name, kind.dtype) for name, kind in fields])
     return DataType("struct", dtype, "struct", {}, tuple(fields))
 
+
+def sub_array_of(element: DataType, shape: tuple[int, ...]) -> DataType:
+    """The type of a struct's field that holds an array of elements, which only Zarr v2 has.
+
+    Raises:
+        MetadataError: The elements have no fixed size, or are too many.
+    """
+    if element.dtype.hasobject or element.dtype.itemsize * prod(shape) > _MAX_ELEMENT_BYTES:
+        msg = f"a field of a structured dtype cannot be an array {shape} of {element.dtype}"
+        raise MetadataError(msg)
+    return replace(element, dtype=np.dtype((element.dtype, shape)))
+
+
+class _JsonScalar:
+    """Fill values of objects: the JSON scalar itself, as zarr-python 2 wrote them."""
+
+    def parse(self, value: object) -> Any:
+        if not isinstance(value, str | int | float):
+            raise TypeError
+        return value
+
+    def format(self, scalar: Any) -> Any:
+        return scalar
+
+
+_OBJECT = DataType("object", np.dtype(object), "object", fill_form=_JsonScalar())
 
 _PARAMETRIC = {
     "fixed_length_utf32": _utf32,
@@ -345,6 +383,8 @@ def data_type_of(dtype: object) -> DataType:
         return _named(dtype)
     if dtype is str:
         return _named("string")
+    if isinstance(dtype, str) and dtype == "object":
+        return _OBJECT
     if isinstance(dtype, dict) and "name" in dtype:
         return parse_data_type(dtype)
     try:
@@ -359,8 +399,7 @@ def data_type_of(dtype: object) -> DataType:
     native = given if given.kind == "T" else given.newbyteorder("=")
     found = _of_native(native)
     if found is None:
-        hint = "Variable-length text is dtype 'string', variable-length bytes 'bytes'"
-        raise DataTypeError(f"no Zarr data type holds {native!r}", hint=hint)
+        raise DataTypeError(f"no Zarr data type holds {native!r}", hint=_OBJECT_HINT)
     return found
 
 

@@ -22,12 +22,14 @@ _FLOAT_NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def default_fill(data_type: DataType) -> Any:
-    """Zero, false, empty: what an array is filled with when nothing else was said."""
+    """Zero, false, empty, `None`: what an array is filled with when nothing else was said."""
     match data_type.family:
         case "string":
             return ""
         case "bytes":
             return b""
+        case "object":
+            return None
         case "datetime" | "timedelta":
             return np.array("NaT", data_type.dtype)[()]
         case _:

@@ -9,12 +9,13 @@ Source: Zarr v2 specification, https://zarr-specs.readthedocs.io/en/latest/v2/v2
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
-from zlab.metadata.datatypes import data_type_of, is_known, parse_data_type, struct_of
+from zlab.metadata.datatypes import data_type_of, is_known, struct_of, sub_array_of
 from zlab.metadata.extension import NamedConfig
 from zlab.metadata.fill import format_fill, parse_fill
 from zlab.metadata.model import ArrayMetadata, GroupMetadata
@@ -56,9 +57,18 @@ _SERIALIZERS = frozenset(
         "zfpy",
     }
 )
+# what objects of Python are, by the first filter that says how they are stored
+_OBJECT_TYPES = {
+    "vlen-utf8": "string",
+    "vlen-bytes": "bytes",
+    "categorize": "string",
+    **dict.fromkeys(("json2", "msgpack2", "pickle", "vlen-array"), "object"),
+}
+# these record the chunk's shape and nest its elements in C order, whatever the array's order
+_SELF_DESCRIBING = frozenset({"json2", "msgpack2", "pickle"})
+_REGISTERED = frozenset({"vlen-utf8", "vlen-bytes"})
 _SHUFFLES = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
 _BLOSC_AUTO = -1
-_OBJECT_TYPES = {"vlen-utf8": "string", "vlen-bytes": "bytes"}
 _BYTE_ORDERS = {"<": "little", ">": "big", "|": None, "=": None}
 
 
@@ -206,8 +216,8 @@ def _parse_dtype(
     if value == "|O":
         for name, _ in filters:
             if name in _OBJECT_TYPES:
-                return parse_data_type(_OBJECT_TYPES[name]), None
-        hint = "It needs a filter that says how objects are stored, such as vlen-utf8"
+                return data_type_of(_OBJECT_TYPES[name]), None
+        hint = f"It needs a filter that says how objects are stored: {', '.join(_OBJECT_TYPES)}"
         raise UnknownDataTypeError("dtype '|O' without an object codec that is known", hint=hint)
     if isinstance(value, list):
         return _parse_struct(value)
@@ -230,10 +240,9 @@ def _parse_struct(members: list[Any]) -> tuple[DataType, str | None]:
         if not isinstance(member, list) or len(member) not in (2, 3):
             msg = f"a field of a structured dtype must be [name, dtype], not {member!r:.80}"
             raise MetadataError(msg)
-        if len(member) == 3:  # noqa: PLR2004  [name, dtype, shape]
-            hint = "zarr-python can rewrite it as one array for each field"
-            raise UnknownDataTypeError("a structured dtype with sub-array fields", hint=hint)
         kind, byte_order = _parse_dtype(member[1], [])
+        if len(member) == 3:  # noqa: PLR2004  [name, dtype, shape]
+            kind = sub_array_of(kind, parse_lengths(member[2], "the shape of a field"))
         fields.append((member[0], kind))
         if byte_order is not None:
             orders.add(byte_order)
@@ -251,7 +260,8 @@ def _pipeline(
     ndim: int,
 ) -> tuple[NamedConfig, ...]:
     codecs: list[NamedConfig] = []
-    if order == "F" and ndim > 1:
+    described = any(name in _SELF_DESCRIBING for name, _ in chain)
+    if order == "F" and ndim > 1 and not described:
         codecs.append(NamedConfig("transpose", {"order": list(range(ndim))[::-1]}))
     endian = byte_order
     serialized = False
@@ -268,7 +278,7 @@ def _pipeline(
             continue
         if name in _SERIALIZERS and not serialized:
             serialized = True
-            bare = name in _OBJECT_TYPES
+            bare = name in _REGISTERED
             codecs.append(NamedConfig(name if bare else f"numcodecs.{name}", configuration))
             continue
         if not serialized:
@@ -390,6 +400,10 @@ def _format_array(node: ArrayMetadata) -> dict[str, Any]:
             order = _format_order(codec, len(node.shape))
         elif codec.name == "bytes":
             endian = codec.configuration.get("endian", "little")
+        elif name == "categorize":
+            # numcodecs asks for the dtype of the texts, which the array's own tells
+            text = _format_dtype(node.data_type, "little")
+            elementwise.append({"id": name, **codec.configuration, "dtype": text})
         elif name in _ELEMENTWISE or name in _SERIALIZERS:
             elementwise.append({"id": name, **codec.configuration})
         else:
@@ -443,14 +457,22 @@ def _format_bytes_codec(codec: NamedConfig) -> dict[str, Any]:
 
 
 def _format_dtype(data_type: DataType, endian: str) -> Any:
-    if data_type.family in ("string", "bytes"):
+    if data_type.family in ("string", "bytes", "object"):
         return "|O"
     if data_type.fields:
-        return [[name, _format_dtype(kind, endian)] for name, kind in data_type.fields]
+        return [_format_field(name, kind, endian) for name, kind in data_type.fields]
     if not is_known(data_type.name) or data_type.dtype.type.__module__ != "numpy":
         msg = f"Zarr v2 has no data type {data_type.name!r}"
         raise MetadataError(msg)
     return data_type.dtype.newbyteorder("<" if endian == "little" else ">").str
+
+
+def _format_field(name: str, kind: DataType, endian: str) -> list[Any]:
+    if kind.dtype.subdtype is None:
+        return [name, _format_dtype(kind, endian)]
+    base, shape = kind.dtype.subdtype
+    element = replace(kind, dtype=base)
+    return [name, _format_dtype(element, endian), list(shape)]
 
 
 def canonical_fill(data_type: DataType, value: Any) -> Any:
