@@ -9,11 +9,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from zlab.errors import StoreError, StoreNotFoundError, StorePermissionError
+import zlab
+from zlab.errors import ChunkReadError, StoreError, StoreNotFoundError, StorePermissionError
 from zlab.stores.base import Entry, Listing, Range, Suffix
 from zlab.stores.fsspec import FsspecStore
 
@@ -195,12 +197,27 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        if unquote(self.path).endswith("/forbidden"):
-            self.send_error(403)
-        elif unquote(self.path).endswith("/broken"):
-            self.send_error(500)
-        else:
+        if self._answers():
             super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self._answers():
+            super().do_HEAD()
+
+    def _answers(self) -> bool:
+        """Sends the error that the name asks for."""
+        path = unquote(self.path)
+        failure = next((name for name in FAILURES if f"/{name}" in path), None)
+        if failure is None:
+            return True
+        if FAILURES[failure] is None:
+            self.close_connection = True
+        else:
+            self.send_error(FAILURES[failure] or 0)
+        return False
+
+
+FAILURES = {"forbidden": 403, "unknown": 401, "busy": 429, "broken": 500, "away": 503, "cut": None}
 
 
 @pytest.fixture
@@ -232,15 +249,62 @@ def test_odd_keys_over_http(server: str, tmp_path: Path, key: str) -> None:
 def test_http_failures(server: str, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     store = FsspecStore(f"{server}/s")
-    assert store.get("nothing") is None
-    for key in ("forbidden", "broken"):
-        with pytest.raises(StoreError) as caught:
-            store.get(key)
-        assert caught.value.key == key
+    for absent in (None, Range(0, 4), Suffix(4)):
+        assert store.get("nothing", absent) is None
+    assert store.nbytes("nothing") is None
+    assert list(store.list("nothing")) == []
     with pytest.raises(StoreError):
         store.put("a", b"x")
     with pytest.raises(StoreError):
         FsspecStore("http://127.0.0.1:1/s").get("a")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_server_that_fails_has_no_absent_objects(server: str, failure: str) -> None:
+    store = FsspecStore(server)
+    said = str(FAILURES[failure] or "ServerDisconnectedError")
+    for call in (
+        lambda: store.get(failure),
+        lambda: store.get(failure, Range(0, 4)),
+        lambda: store.get(failure, Suffix(4)),
+        lambda: store.nbytes(failure),
+        lambda: list(store.list(failure)),
+        lambda: store.list_dir(failure),
+    ):
+        with pytest.raises(StoreError, match=said) as caught:
+            call()
+        assert caught.value.key == failure
+
+
+@pytest.mark.parametrize("shards", [None, (4, 4)])
+def test_a_server_that_fails_is_never_read_as_fill(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: tuple[int, int] | None
+) -> None:
+    data = np.arange(1, 65, dtype="i4").reshape(8, 8)
+    zlab.create_array(tmp_path / "a.zarr", data=data, chunks=(2, 2), shards=shards)
+    array = zlab.open_array(f"{server}/a.zarr")
+    np.testing.assert_array_equal(array[...], data)
+    monkeypatch.setitem(FAILURES, "a.zarr/c/", 503)
+    with pytest.raises(ChunkReadError, match=r"503.*Whether the chunk exists is not known"):
+        array[0, 0]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one() -> None:
+    class Closed(MemoryFileSystem):  # type: ignore[misc]
+        cachable = False
+        find = AbstractFileSystem.find  # most filesystems have no better one
+
+        def ls(self, path: str, detail: bool = True, **_: object) -> Any:
+            if path.endswith("/closed"):
+                raise PermissionError(13, "Permission denied")
+            return super().ls(path, detail=detail)
+
+    store = FsspecStore(Closed(), "test-fsspec/closed-folder")
+    store.put("a/open/0", b"x")
+    store.put("a/closed/0", b"x")
+    assert list(store.list("a/open")) == [Entry("a/open/0", 1)]
+    with pytest.raises(StorePermissionError, match="cannot be listed"):
+        list(store.list("a"))
 
 
 def test_a_pickle_carries_the_recipe_and_not_the_connection(server: str, tmp_path: Path) -> None:

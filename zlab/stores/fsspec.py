@@ -43,6 +43,7 @@ _NO_CONTAINER = re.compile(
     r"NoSuchBucket|specified bucket does not exist|ContainerNotFound|NoSuchContainer", re.IGNORECASE
 )
 _GLOB = re.compile(r"[*?\[]")
+_GONE = (404, 410)
 
 
 class FsspecStore:
@@ -198,7 +199,7 @@ class FsspecStore:
         """
         fs, path = self._at(check_prefix(prefix, self.name))
         below = f"{prefix}/" if prefix else ""
-        found = self._listed(lambda: fs.find(path, detail=True).values(), prefix)
+        found = self._listed(lambda: _find(fs, path), prefix)
         return chain.from_iterable(
             self._entries(key, info)
             for key, info in found
@@ -304,6 +305,8 @@ class FsspecStore:
             return False
         cause: BaseException | None = error
         while cause is not None:
+            if self._is_failure(cause):
+                return False
             if _NO_CONTAINER.search(str(cause)):
                 raise StoreNotFoundError(
                     "the bucket or container does not exist", store=self.name, key=key
@@ -311,13 +314,28 @@ class FsspecStore:
             cause = cause.__cause__
         return True
 
+    def _is_failure(self, cause: BaseException) -> bool:
+        """Whether what is told as a missing file is a request that failed.
+
+        fsspec says so of every look-up over HTTP that does not succeed, be it that the server
+        refuses, is overloaded, or has gone.
+        """
+        if isinstance(cause, FileNotFoundError):
+            return False
+        if self._quoted or type(cause).__module__.partition(".")[0] == "aiohttp":
+            return getattr(cause, "status", None) not in _GONE
+        return isinstance(cause, OSError)
+
     def _failure(self, error: Exception, what: str, key: str) -> StoreError:
         if isinstance(error, StoreError):
             return error
         if isinstance(error, NotImplementedError):
             reason = f"{type(self.fs).__name__} does not do this"
         else:
-            reason = f"{type(error).__name__} {redact(str(error))}".strip()
+            # fsspec's "not found" of a request that failed says less than its cause
+            is_disguised = isinstance(error, FileNotFoundError) and error.__cause__ is not None
+            told = error.__cause__ if is_disguised else error
+            reason = f"{type(told).__name__} {redact(str(told))}".strip()
         kind = StorePermissionError if isinstance(error, PermissionError) else StoreError
         failure = kind(f"{what}: {reason}", store=self.name, key=key)
         if isinstance(error, OSError):
@@ -367,6 +385,33 @@ def _open_url(url: str, options: dict[str, Any]) -> tuple[AbstractFileSystem, st
     except Exception as error:
         what = f"cannot be opened: {type(error).__name__} {redact(str(error))}"
         raise StoreError(what, store=redact(url)) from error
+
+
+def _find(fs: AbstractFileSystem, path: str) -> Iterator[dict[str, Any]]:
+    """Every file below a path; a directory that cannot be listed is an error.
+
+    fsspec's own walk leaves such a directory out, so a filesystem that has no better way to find
+    files is walked here.
+    """
+    # 60 ms that a local store need not pay
+    from fsspec import AbstractFileSystem  # noqa: PLC0415
+    from fsspec.asyn import AsyncFileSystem  # noqa: PLC0415
+
+    is_asynchronous = isinstance(fs, AsyncFileSystem)
+    finds = type(fs)._find if is_asynchronous else type(fs).find  # noqa: SLF001  what is overridden
+    if finds not in (AsyncFileSystem._find, AbstractFileSystem.find):  # noqa: SLF001
+        yield from fs.find(path, detail=True).values()
+        return
+    pending = [path]
+    seen: set[str] = set()
+    while pending:
+        directory = pending.pop()
+        seen.add(directory.strip("/"))
+        for info in fs.ls(directory, detail=True):
+            if info["type"] != "directory":
+                yield info
+            elif info["name"].strip("/") not in seen:
+                pending.append(info["name"])
 
 
 def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
