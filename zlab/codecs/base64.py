@@ -6,19 +6,17 @@ Source: numcodecs, module `base64`; RFC 4648.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, ClassVar, final
 
-from zlab.codecs.parameters import Parameters
+from zlab.codecs.bytewise import BytewiseCodec
 from zlab.codecs.sizes import check_size, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from zlab.memory import Buffer
 
 
 @final
-class Base64Codec:
+class Base64Codec(BytewiseCodec):
     """The standard alphabet, padded.
 
     Example:
@@ -28,25 +26,10 @@ class Base64Codec:
     """
 
     name: ClassVar[str] = "numcodecs.base64"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
 
     def __init__(self, nbytes: int | None) -> None:
-        self.encoded_nbytes: int | None = None if nbytes is None else -(-nbytes // 3) * 4
-        self._nbytes = nbytes
-
-    @classmethod
-    def from_config(
-        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
-    ) -> Self:
-        """Makes the codec, which has no parameters."""
-        del itemsize
-        Parameters(cls.name, configuration).close()
-        return cls(nbytes)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Empty."""
-        return {}
+        super().__init__(nbytes)
+        self.encoded_nbytes = None if nbytes is None else -(-nbytes // 3) * 4
 
     def encode(self, data: Buffer) -> Buffer:
         """Text, four characters for three bytes."""

@@ -8,18 +8,16 @@ Source: Zarr v3 specification, "CRC32C checksum codec"; RFC 3720, appendix B.4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import google_crc32c
 import numpy as np
 
-from zlab.codecs.parameters import Parameters
+from zlab.codecs.bytewise import BytewiseCodec
 from zlab.codecs.sizes import check_size, deliver
 from zlab.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from zlab.memory import Buffer
@@ -28,7 +26,7 @@ CHECKSUM_NBYTES = 4
 
 
 @final
-class Crc32cCodec:
+class Crc32cCodec(BytewiseCodec):
     """A checksum behind the bytes, verified on every read.
 
     Example:
@@ -38,25 +36,10 @@ class Crc32cCodec:
     """
 
     name: ClassVar[str] = "crc32c"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
 
     def __init__(self, nbytes: int | None) -> None:
-        self.encoded_nbytes: int | None = None if nbytes is None else nbytes + CHECKSUM_NBYTES
-        self._nbytes = nbytes
-
-    @classmethod
-    def from_config(
-        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
-    ) -> Self:
-        """Makes the codec, which has no parameters."""
-        del itemsize
-        Parameters(cls.name, configuration).close()
-        return cls(nbytes)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Empty."""
-        return {}
+        super().__init__(nbytes)
+        self.encoded_nbytes = None if nbytes is None else nbytes + CHECKSUM_NBYTES
 
     def encode(self, data: Buffer) -> Buffer:
         """The bytes and their checksum."""

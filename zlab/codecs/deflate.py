@@ -9,14 +9,14 @@ Source: Zarr v3 specification, "Gzip codec"; RFC 1950 and RFC 1952.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from zlab.codecs.parameters import Parameters
-from zlab.codecs.sizes import check_limit, check_size, deliver, limit
+from zlab.codecs.bytewise import LevelCodec
+from zlab.codecs.sizes import check_limit, check_size, deliver
 from zlab.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from zlab.memory import Buffer
 
@@ -28,12 +28,14 @@ except Exception:  # noqa: BLE001  it has no wheels for some platforms, and may 
 else:
     _decompressor = isal_zlib.decompressobj
 
+# -1 is zlib's own default, which v2 documents may record
+_LEVELS = (-1, 9)
 _ZLIB_WRAPPER = 15
 _GZIP_WRAPPER = 31
 
 
 @final
-class GzipCodec:
+class GzipCodec(LevelCodec):
     """DEFLATE in gzip members, without a time stamp: the same bytes for the same chunk.
 
     Example:
@@ -43,29 +45,7 @@ class GzipCodec:
     """
 
     name: ClassVar[str] = "gzip"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
-    encoded_nbytes: int | None = None
-
-    def __init__(self, level: int, nbytes: int | None) -> None:
-        self.level = level
-        self._nbytes = nbytes
-        self._limit = limit()
-
-    @classmethod
-    def from_config(
-        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
-    ) -> Self:
-        """Makes the codec; level -1 is zlib's default, which v2 documents may record."""
-        del itemsize
-        parameters = Parameters(cls.name, configuration)
-        level = parameters.integer("level", -1, 9, 5)
-        parameters.close()
-        return cls(level, nbytes)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The level."""
-        return {"level": self.level}
+    levels: ClassVar[tuple[int, int, int]] = (*_LEVELS, 5)
 
     def encode(self, data: Buffer) -> Buffer:
         """One gzip member."""
@@ -77,7 +57,7 @@ class GzipCodec:
 
 
 @final
-class ZlibCodec:
+class ZlibCodec(LevelCodec):
     """DEFLATE in a zlib stream.
 
     Example:
@@ -87,29 +67,7 @@ class ZlibCodec:
     """
 
     name: ClassVar[str] = "numcodecs.zlib"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
-    encoded_nbytes: int | None = None
-
-    def __init__(self, level: int, nbytes: int | None) -> None:
-        self.level = level
-        self._nbytes = nbytes
-        self._limit = limit()
-
-    @classmethod
-    def from_config(
-        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
-    ) -> Self:
-        """Makes the codec; level -1 is zlib's default."""
-        del itemsize
-        parameters = Parameters(cls.name, configuration)
-        level = parameters.integer("level", -1, 9, 1)
-        parameters.close()
-        return cls(level, nbytes)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The level."""
-        return {"level": self.level}
+    levels: ClassVar[tuple[int, int, int]] = (*_LEVELS, 1)
 
     def encode(self, data: Buffer) -> Buffer:
         """One zlib stream."""

@@ -5,44 +5,22 @@ Source: google/snappy, `format_description.txt`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import cramjam
 
-from zlab.codecs.parameters import Parameters
-from zlab.codecs.sizes import check_limit, check_size, deliver, limit
+from zlab.codecs.bytewise import BytewiseCodec
+from zlab.codecs.sizes import check_limit, check_size, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from zlab.memory import Buffer
 
 
 @final
-class SnappyCodec:
+class SnappyCodec(BytewiseCodec):
     """One Snappy block."""
 
     name: ClassVar[str] = "numcodecs.snappy"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
-    encoded_nbytes: int | None = None
-
-    def __init__(self, nbytes: int | None) -> None:
-        self._nbytes = nbytes
-        self._limit = limit()
-
-    @classmethod
-    def from_config(
-        cls, configuration: Mapping[str, Any], nbytes: int | None, itemsize: int
-    ) -> Self:
-        """Makes the codec, which has no parameters."""
-        del itemsize
-        Parameters(cls.name, configuration).close()
-        return cls(nbytes)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Empty."""
-        return {}
 
     def encode(self, data: Buffer) -> Buffer:
         """One block."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import struct
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import zstandard
 
+from zlab.codecs.bytewise import BytewiseCodec
 from zlab.codecs.native import zstd
 from zlab.codecs.parameters import Parameters
-from zlab.codecs.sizes import check_limit, check_size, deliver, limit
+from zlab.codecs.sizes import check_limit, check_size, deliver
 from zlab.errors import CodecError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _contexts = _Contexts()
 
 
 @final
-class ZstdCodec:
+class ZstdCodec(BytewiseCodec):
     """Zstandard, with the level and the checksum flag of the document.
 
     Example:
@@ -63,14 +64,11 @@ class ZstdCodec:
     """
 
     name: ClassVar[str] = "zstd"
-    kind: ClassVar[Literal["bytes-bytes"]] = "bytes-bytes"
-    encoded_nbytes: int | None = None
 
     def __init__(self, level: int, nbytes: int | None, *, checksum: bool) -> None:
+        super().__init__(nbytes)
         self.level = level
         self.checksum = checksum
-        self._nbytes = nbytes
-        self._limit = limit()
 
     @classmethod
     def from_config(
