@@ -93,11 +93,11 @@ def read_places(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint6
         if read is None:
             return None
         try:
-            return _Nested(layout, shard, read.version).places(read.array, inside).reshape(
-                *shape, 2
-            )
+            found = _Nested(layout, shard, read.version).places(read.array, inside)
         except _ReplacedError:
             layout.index_cache.drop(layout.store, layout.key(shard))
+        else:
+            return found.reshape(*shape, 2)
     raise _replaced(layout, shard, layout.first_chunk(shard))
 
 
@@ -161,16 +161,18 @@ def _places(
     """Offset and length of each job's chunk in the shard."""
     first = layout.first_chunk(shard)
     index: NDArray[np.uint64] = read.array
-    nested = layout.sharding is not None and layout.sharding.inner.sharding is not None
+    sharding = layout.sharding
+    nested = sharding is not None and sharding.inner is not sharding.innermost
     if len(jobs) == 1 and not nested:
         # the read of one inner chunk, which samplers do by the million
         inner = tuple(c - f for c, f in zip(jobs[0].coords, first, strict=True))
         return [index[inner].tolist()]
     inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1)
     inside -= np.asarray(first, np.intp)
-    found = index[tuple(inside.T)]
     if nested:
         found = _Nested(layout, shard, read.version).places(index, inside)
+    else:
+        found = index[tuple(inside.T)]
     places: list[list[int]] = found.tolist()
     return places
 
@@ -364,6 +366,4 @@ def _tell_index(
     layout: ArrayLayout, shard: tuple[int, ...], key: str, nbytes: int, before: float
 ) -> None:
     now = perf_counter()
-    hub.emit(
-        ShardIndexRead(layout.store.name, layout.path, shard, key, nbytes, now - before, now)
-    )
+    hub.emit(ShardIndexRead(layout.store.name, layout.path, shard, key, nbytes, now - before, now))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +187,10 @@ def _write_chunks(
                     encoded - begun,
                 )
     except ZlabError as error:
-        raise _failed(layout, job.coords, error, recorder) from error
+        failure = _failed(layout, job.coords, error, recorder)
+        if failure is error:
+            raise
+        raise failure from error
     finally:
         if recorder is not None:
             recorder.stop()
@@ -249,7 +253,10 @@ def _write_shard(
             write = _ShardWrite(layout, sharding, shard, write_empty_chunks)
             write.replace(run.jobs, box, recorder)
     except ZlabError as error:
-        raise _failed(layout, run.jobs[0].coords, error, recorder) from error
+        failure = _failed(layout, run.jobs[0].coords, error, recorder)
+        if failure is error:
+            raise
+        raise failure from error
     finally:
         if recorder is not None:
             recorder.stop()
@@ -270,22 +277,29 @@ class _ShardWrite:
         first = layout.first_chunk(self.shard)
         parts = {} if self._is_complete(jobs) else self._stored(key)
         pipeline = self.sharding.innermost
-        begun = perf_counter()
+        sizes: list[int] = []
+        times = [perf_counter()]
         for job in jobs:
             inner = tuple(c - f for c, f in zip(job.coords, first, strict=True))
-            part = job.part_of(box)
             old = None if job.covers else parts.get(inner)
-            data = _encoded(layout, pipeline, job, part, old, self.write_empty_chunks)
+            try:
+                data = _encoded(
+                    layout, pipeline, job, job.part_of(box), old, self.write_empty_chunks
+                )
+            except CodecError as error:
+                raise _write_failed(layout, job.coords, error) from error
             parts.pop(inner, None)
             if data is not None:
                 # an encoder may hand back a view of the scratch array, which the next chunk takes
                 parts[inner] = bytes(data)
-            encoded = perf_counter()
-            if recorder is not None:
-                nbytes_stored = -1 if data is None else len(data)
-                recorder.add(job.coords, nbytes_stored, part.nbytes, 0.0, encoded - begun)
-            begun = encoded
+            sizes.append(-1 if data is None else len(data))
+            times.append(perf_counter())
         _replace(layout, key, self.sharding.join(parts) if parts else None)
+        if recorder is not None:
+            # a chunk of a shard is stored when the shard is
+            store_s = (perf_counter() - times[-1]) / len(jobs)
+            for job, size, (begun, encoded) in zip(jobs, sizes, pairwise(times), strict=True):
+                recorder.add(job.coords, size, job.part_of(box).nbytes, store_s, encoded - begun)
 
     def _is_complete(self, jobs: list[ChunkJob]) -> bool:
         """Whether the jobs cover all of the shard that lies in the array."""
