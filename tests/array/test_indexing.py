@@ -128,6 +128,140 @@ def test_blocks(made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObje
     np.testing.assert_array_equal(first, model[: (blocks[0] + 1) * array.chunks[0]])
 
 
+@st.composite
+def bounds(draw: Any, length: int) -> slice:
+    """A slice that need not lie in the axis, forward or backward."""
+    number = st.none() | st.integers(-3 * length - 3, 3 * length + 3)
+    step = draw(st.none() | st.integers(-length - 2, length + 2).filter(bool))
+    return slice(draw(number), draw(number), step)
+
+
+@st.composite
+def values(draw: Any, shape: tuple[int, ...]) -> Any:
+    """Something that NumPy broadcasts to a shape."""
+    own = [draw(st.sampled_from([1, n])) for n in shape][draw(st.integers(0, len(shape))) :]
+    kind = draw(st.sampled_from(["i2", "i4", "i8", "f8"]))
+    array = draw(npst.arrays(kind, tuple(own), elements=st.integers(-99, 99)))
+    return array if draw(st.booleans()) or not array.size else array.tolist()
+
+
+@given(
+    shape=npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=11),
+    order=st.sampled_from("CF"),
+    is_sharded=st.booleans(),
+    data=st.data(),
+)
+def test_brackets_are_numpys(
+    shape: tuple[int, ...], order: Any, is_sharded: bool, data: st.DataObject
+) -> None:
+    model = np.arange(1, np.prod(shape, dtype=int) + 1, dtype="i4").reshape(shape)
+    chunks = tuple(data.draw(st.integers(1, n + 1)) for n in shape)
+    shards = tuple(2 * c for c in chunks) if shape and is_sharded else None
+    array = zlab.create_array({}, data=model, chunks=chunks, shards=shards, order=order)
+    selection: tuple[Any, ...] = tuple(
+        data.draw(
+            bounds(n) | (st.integers(-n, n - 1) | st.integers(-n, n - 1).map(np.asarray))
+            if n
+            else bounds(n)
+        )
+        for n in shape
+    )
+    cut = data.draw(st.none() | st.integers(0, len(shape)))
+    if cut is not None:
+        selection = (*selection[:cut], Ellipsis, *selection[cut + 1 :])
+    expected = model[selection]
+    taken = array[selection]
+    assert taken.shape == expected.shape
+    np.testing.assert_array_equal(taken, expected)
+    value = data.draw(values(expected.shape))
+    array[selection] = value
+    changed = model.copy()
+    changed[selection] = value
+    np.testing.assert_array_equal(array[...], changed)
+
+
+@given(made=arrays(), data=st.data())
+def test_any_value_that_fits_is_broadcast_to_points(
+    made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    array, model = made
+    shape = data.draw(npst.array_shapes(min_dims=0, max_dims=2, min_side=1, max_side=5))
+    # distinct points: of one that is named twice NumPy promises nothing
+    picked = data.draw(st.permutations(range(model.size)))[: int(np.prod(shape, dtype=int))]
+    if len(picked) < np.prod(shape):
+        shape = (len(picked),)
+    points = np.unravel_index(np.array(picked, int).reshape(shape), model.shape)
+    value = data.draw(values(shape))
+    array.vindex[points] = value
+    changed = model.copy()
+    changed[points] = value
+    np.testing.assert_array_equal(array[...], changed)
+
+
+def test_masks_of_axes_select_where_they_are_true() -> None:
+    data = np.arange(20).reshape(4, 5)
+    array = zlab.create_array({}, data=data, chunks=(3, 2))
+    rows, columns = np.array([True, False, True, False]), [False, True, False, False, True]
+    np.testing.assert_array_equal(array.vindex[rows, columns], data[rows, columns])
+    np.testing.assert_array_equal(array.vindex[rows, 3], data[rows, 3])
+    np.testing.assert_array_equal(array.vindex[(data > 7,)], data[data > 7])
+
+
+def test_a_number_in_an_array_is_a_number() -> None:
+    data = np.arange(20).reshape(4, 5)
+    array = zlab.create_array({}, data=data, chunks=(3, 2))
+    assert array.oindex[np.array(2), np.int8(-1)] == 14
+    np.testing.assert_array_equal(array.oindex[np.array(2), [0, 3]], [10, 13])
+    assert array[np.array(2), np.array(-1)] == 14
+
+
+def test_a_number_that_does_not_fit_the_dtype_is_refused_by_every_door() -> None:
+    array = zlab.create_array(
+        {}, shape=(4, 5), dtype="u1", chunks=(3, 2), dimension_names=["y", "x"]
+    )
+    doors: list[tuple[Any, Any]] = [
+        (array, 0),
+        (array.oindex, ([0, 1], 2)),
+        (array.vindex, ([0, 1], [2, 3])),
+        (array.blocks, (0, 0)),
+        (array, {"x": 0}),
+    ]
+    for door, selection in doors:
+        with pytest.raises(OverflowError):
+            door[selection] = 300
+    assert not array[...].any()
+
+
+def test_a_value_of_another_shape_is_refused_and_changes_nothing() -> None:
+    array = zlab.create_array({}, data=np.arange(20).reshape(4, 5), chunks=(3, 2))
+    with pytest.raises(ValueError, match=r"shape \(3,\) does not fit a selection of shape \(2,\)"):
+        array.vindex[[0, 1], [2, 3]] = [1, 2, 3]
+    with pytest.raises(ValueError, match=r"broadcast|does not fit"):
+        array.oindex[[0, 1], [2, 3]] = [1, 2, 3]
+    np.testing.assert_array_equal(array[...], np.arange(20).reshape(4, 5))
+
+
+@given(made=arrays(), data=st.data())
+def test_names_are_written_as_they_are_read(
+    made: tuple[zlab.Array, np.ndarray[Any, Any]], data: st.DataObject
+) -> None:
+    plain, model = made
+    names = ["time", "y", "x"][: model.ndim]
+    array = zlab.create_array({}, data=model, chunks=plain.chunks, dimension_names=names)
+    chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
+    selection: dict[str, Any] = {
+        name: data.draw(bounds(model.shape[names.index(name)])) for name in chosen
+    }
+    brackets = tuple(selection.get(name, slice(None)) for name in names)
+    np.testing.assert_array_equal(array.isel(**selection), model[brackets])
+    np.testing.assert_array_equal(array[selection], model[brackets])
+    value = data.draw(values(model[brackets].shape))
+    array[selection] = value
+    changed = model.copy()
+    changed[brackets] = value
+    np.testing.assert_array_equal(array[...], changed)
+
+
 def test_named_dimensions() -> None:
     data = np.arange(24).reshape(2, 3, 4)
     array = zlab.create_array({}, data=data, dimension_names=["time", None, "x"])
@@ -137,6 +271,13 @@ def test_named_dimensions() -> None:
     assert array.isel(time=0, x=slice(0, 100)).shape == (3, 4)
     with pytest.raises(SelectionError, match=r"no dimension is named 'y'.*'time', 'x'"):
         array.isel(y=0)
+    with pytest.raises(SelectionError, match="no dimension is named 'y'"):
+        array[{"y": 0}] = 1
+    with pytest.raises(SelectionError, match="no dimension is named None"):
+        array.oindex[{None: 0}]
+    array[{"x": [3, 0], "time": 1}] = [[-1, -2]]
+    np.testing.assert_array_equal(array[1, :, 0], [-2, -2, -2])
+    np.testing.assert_array_equal(array[1, :, 3], [-1, -1, -1])
 
 
 def test_two_dimensions_of_one_name_are_ambiguous_only_when_they_are_used() -> None:
@@ -165,6 +306,12 @@ def test_each_chunk_is_decoded_once_however_many_points_it_holds() -> None:
         ("vindex", ([0, 1], [0, 1, 2]), "do not fit"),
         ("vindex", ([0], [7]), "axis 1"),
         ("vindex", np.ones((2, 2), bool), "mask of shape"),
+        ("vindex", ([True], [0]), "mask of 1 elements for axis 0"),
+        ("vindex", ([[0], [0, 1]], 0), "many lengths"),
+        ("oindex", ([[0], [0, 1]], 0), "many lengths"),
+        ("oindex", (None, 0), "NoneType"),
+        ("oindex", (np.array(7), 0), "index 7 is out of bounds for axis 0"),
+        ("oindex", ([2**70], 0), "object"),
         ("blocks", (9,), "out of bounds"),
         ("blocks", (slice(None, None, 2),), "step"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from zlab.engine.selection import Span, parse_basic, parse_region
+from zlab.engine.selection import Span, fit_value, parse_basic, parse_region
 from zlab.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -96,3 +96,31 @@ def test_regions(region: object, spans: tuple[Span, ...]) -> None:
 def test_regions_are_strict(region: object) -> None:
     with pytest.raises(SelectionError, match="region"):
         parse_region(region, (5, 4))
+
+
+@given(data=st.data())
+def test_a_value_fits_where_numpy_s_assignment_takes_it(data: st.DataObject) -> None:
+    shape = data.draw(npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+    own = data.draw(npst.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=3))
+    value = np.arange(np.prod(own, dtype=int), dtype="f8").reshape(own)
+    target = np.zeros(shape, "i2")
+    try:
+        target[...] = value
+    except ValueError:
+        with pytest.raises(ValueError, match="does not fit a selection of shape"):
+            fit_value(value, shape, target.dtype)
+    else:
+        fitted = fit_value(value, shape, target.dtype)
+        assert fitted.dtype == target.dtype
+        np.testing.assert_array_equal(fitted, target)
+
+
+def test_a_value_that_fits_is_not_copied() -> None:
+    value = np.zeros((3, 4), "i2")
+    assert np.shares_memory(fit_value(value, (2, 3, 4), np.dtype("i2")), value)
+
+
+def test_python_s_numbers_are_checked_and_arrays_are_cast() -> None:
+    with pytest.raises(OverflowError):
+        fit_value(300, (2,), np.dtype("u1"))
+    assert fit_value(np.array([300]), (2,), np.dtype("u1")).tolist() == [44, 44]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from zlab.engine.points import parse_points, read_points, write_points
 from zlab.engine.read import read_region
-from zlab.engine.selection import Region, Span, parse_basic, parse_orthogonal
+from zlab.engine.selection import Region, Span, as_array, parse_basic, parse_orthogonal
 from zlab.engine.write import write_region
 from zlab.errors import SelectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import ArrayLike, NDArray
 
     from zlab.array.array import Array
@@ -25,12 +24,19 @@ if TYPE_CHECKING:
 class OrthogonalIndex:
     """`array.oindex[...]`: each axis is selected for itself, as by `numpy.ix_`.
 
+    A dictionary selects named dimensions, as xarray's brackets do; those that it does not name are
+    taken whole. `array[{"time": 0}]` is the same, and an assignment to it writes.
+
     Example:
         >>> import numpy as np, zlab
         >>> array = zlab.create_array({}, data=np.arange(12).reshape(3, 4))
         >>> array.oindex[[2, 0], [True, False, False, True]]
         array([[ 8, 11],
                [ 0,  3]])
+        >>> named = zlab.create_array({}, data=np.zeros((2, 3)), dimension_names=["y", "x"])
+        >>> named[{"x": slice(0, 2)}] = 1
+        >>> named.isel(y=0)
+        array([1., 1., 0.])
     """
 
     def __init__(self, array: Array) -> None:
@@ -43,15 +49,25 @@ class OrthogonalIndex:
             SelectionError: The selection does not fit the array.
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
-        region = parse_orthogonal(selection, self._array.shape)
+        region = self._region(selection)
         result = read_region(self._array.layout, region)
         return result if region.shape else result[()]
 
     def __setitem__(self, selection: object, value: ArrayLike) -> None:
-        """Writes; of an element that is named twice, the last value stays."""
+        """Writes; of an element that is named twice, the last value stays.
+
+        Raises:
+            SelectionError: The selection does not fit the array.
+            ChunkWriteError: A chunk could not be encoded or stored.
+            ReadOnlyError: The array was opened for reading.
+        """
         layout = self._array.writable_layout()
-        region = parse_orthogonal(selection, self._array.shape)
-        write_region(layout, region, value, write_empty_chunks=False)
+        write_region(layout, self._region(selection), value, write_empty_chunks=False)
+
+    def _region(self, selection: object) -> Region:
+        if isinstance(selection, Mapping):
+            selection = _by_axis(self._array, selection)
+        return parse_orthogonal(selection, self._array.shape)
 
 
 class CoordinateIndex:
@@ -137,34 +153,43 @@ def _block_region(selection: object, chunks: Grid) -> Region:
 
 def select_by_name(array: Array, indexers: Mapping[str, object]) -> Any:
     """Reads a selection whose axes are named; see `Array.isel`."""
+    return OrthogonalIndex(array)[indexers]
+
+
+def _by_axis(array: Array, indexers: Mapping[Any, object]) -> tuple[object, ...]:
+    """An index for each axis, from those of named dimensions."""
     names = array.dimension_names
     selection: list[object] = [slice(None)] * array.ndim
     for name, index in indexers.items():
-        axes = [axis for axis, other in enumerate(names or ()) if other == name]
+        axes = [
+            axis for axis, other in enumerate(names or ()) if name is not None and other == name
+        ]
         if len(axes) != 1:
             known = ", ".join(repr(other) for other in names or () if other) or "no names"
             what = "two dimensions are named" if axes else "no dimension is named"
             raise SelectionError(f"{what} {name!r}", hint=f"The array has {known}")
         selection[axes[0]] = index
-    return OrthogonalIndex(array)[tuple(selection)]
+    return tuple(selection)
 
 
 def is_basic(selection: Selection) -> TypeGuard[BasicSelection]:
     """Whether a selection has only integers, slices and ellipses."""
-    if isinstance(selection, tuple):
-        return not any(
-            isinstance(index, list | np.ndarray) and np.ndim(index) for index in selection
-        )
-    return not (isinstance(selection, list | np.ndarray) and np.ndim(selection))
+    indices = selection if isinstance(selection, tuple) else (selection,)
+    return not any(
+        isinstance(index, list | Mapping) or (isinstance(index, np.ndarray) and index.ndim > 0)
+        for index in indices
+    )
 
 
 def is_orthogonal(selection: object) -> bool:
-    """Whether NumPy takes a selection with arrays as `oindex` does: one array, and slices."""
+    """Whether brackets mean `oindex`: one array among slices, as in NumPy, or names."""
+    if isinstance(selection, Mapping):
+        return True
     indices = selection if isinstance(selection, tuple) else (selection,)
     arrays = [index for index in indices if isinstance(index, list | np.ndarray)]
     others = [index for index in indices if not isinstance(index, list | np.ndarray)]
     return (
         len(arrays) == 1
-        and np.ndim(arrays[0]) == 1
+        and as_array(arrays[0]).ndim == 1
         and all(isinstance(index, slice) or index is Ellipsis for index in others)
     )

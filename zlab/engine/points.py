@@ -10,7 +10,7 @@ import numpy as np
 from zlab.config import settings
 from zlab.engine.plan import ChunkJob, Run
 from zlab.engine.read import read_runs
-from zlab.engine.selection import check_indices
+from zlab.engine.selection import as_array, check_indices, fit_value, parse_indices
 from zlab.engine.write import write_runs
 from zlab.errors import AlignmentError, SelectionError
 from zlab.memory import aligned_empty
@@ -28,7 +28,7 @@ def parse_points(selection: object, shape: tuple[int, ...]) -> tuple[NDArray[np.
 
     Args:
         selection: An array of integers for each axis, which are broadcast together; or one mask of
-            the array's shape.
+            the array's shape. A mask of one axis stands for the indices where it is true.
         shape: Of the array.
 
     Returns:
@@ -37,8 +37,14 @@ def parse_points(selection: object, shape: tuple[int, ...]) -> tuple[NDArray[np.
     Raises:
         SelectionError: It does not fit the array.
     """
-    if isinstance(selection, np.ndarray | list) and np.asarray(selection).dtype == bool:
-        mask = np.asarray(selection)
+    if isinstance(selection, tuple) and len(selection) == 1:
+        selection = selection[0]
+    mask = as_array(selection) if isinstance(selection, np.ndarray | list) else None
+    if mask is not None and mask.dtype == bool:
+        if not shape:
+            raise SelectionError(
+                "an array without axes has nothing to choose among", hint="`array[...]` reads it"
+            )
         if mask.shape != shape:
             msg = f"a mask of shape {mask.shape} for an array of shape {shape}"
             raise SelectionError(msg)
@@ -56,7 +62,9 @@ def parse_points(selection: object, shape: tuple[int, ...]) -> tuple[NDArray[np.
                 f"a coordinate selection takes index arrays, and axis {axis} has {index!r:.60}",
                 hint="`array.oindex` takes slices too",
             )
-        array = np.asarray(index)
+        array = as_array(index)
+        if array.dtype == bool:
+            array = parse_indices(array, length, axis)
         empty = array.size == 0 and array.dtype.kind == "f"
         arrays.append(check_indices(array.astype(np.intp) if empty else array, length, axis))
     try:
@@ -160,17 +168,20 @@ def write_points(
 
     Raises:
         ChunkWriteError: A chunk could not be encoded or stored. Others may have been written.
+        AlignmentError: The array was opened with `aligned=True`.
         ValueError: The value cannot be broadcast or cast.
     """
     if layout.access.aligned:
+        objects = "chunks" if layout.sharding is None else "shards"
+        shape = layout.objects.stored_shape((0,) * len(points))
         raise AlignmentError(
             "a write of single elements, and aligned=True was asked for",
             store=layout.store.name,
             key=layout.path,
-            hint="Write whole chunks or shards",
+            hint=f"Write whole {objects}, by regions that begin and end at multiples of {shape}",
         )
     flat = [p.reshape(-1) for p in points]
-    values = np.broadcast_to(np.asarray(value), points[0].shape).astype(layout.dtype).reshape(-1)
+    values = fit_value(value, points[0].shape, layout.dtype).reshape(-1)
     if not values.size:
         return
     order, nruns, runs = _plan(layout, flat)

@@ -16,14 +16,14 @@ import numpy as np
 from zlab.errors import SelectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 BasicIndex: TypeAlias = SupportsIndex | slice | EllipsisType
 BasicSelection: TypeAlias = BasicIndex | tuple[BasicIndex, ...]
 ArrayIndex: TypeAlias = "BasicIndex | Sequence[int] | Sequence[bool] | NDArray[Any]"
-Selection: TypeAlias = "ArrayIndex | tuple[ArrayIndex, ...]"
+Selection: TypeAlias = "ArrayIndex | tuple[ArrayIndex, ...] | Mapping[str, ArrayIndex]"
 
 
 class Span(NamedTuple):
@@ -203,7 +203,7 @@ def parse_orthogonal(selection: object, shape: tuple[int, ...]) -> Region:
             spans.append(span)
             if is_reversed:
                 reversed_axes.append(axis)
-        elif np.ndim(index) == 0 and not isinstance(index, np.ndarray):  # type: ignore[arg-type]
+        elif as_array(index).ndim == 0:
             spans.append(Span(_parse_integer(index, length, axis), 1, 1))
             dropped_axes.append(axis)
         else:
@@ -216,13 +216,22 @@ def parse_orthogonal(selection: object, shape: tuple[int, ...]) -> Region:
     return Region(tuple(spans), tuple(reversed_axes), tuple(dropped_axes), tuple(gathers))
 
 
+def as_array(index: object) -> NDArray[Any]:
+    """An index as an array; `SelectionError` for lists of many lengths."""
+    try:
+        return np.asarray(index)
+    except ValueError as error:
+        msg = f"lists of many lengths are no index: {index!r:.60}"
+        raise SelectionError(msg) from error
+
+
 def parse_indices(index: object, length: int, axis: int) -> NDArray[np.intp]:
     """The elements of an axis that an array of integers, or a mask, selects.
 
     Raises:
         SelectionError: It has more than one axis, another dtype, or an index out of bounds.
     """
-    array = np.asarray(index)
+    array = as_array(index)
     if array.ndim != 1:
         msg = f"axis {axis} is selected by an array of {array.ndim} axes; one is needed"
         raise SelectionError(msg)
@@ -283,3 +292,34 @@ def parse_region(region: object, shape: tuple[int, ...]) -> Region:
             )
         spans.append(Span(start, 1, stop - start))
     return Region(tuple(spans))
+
+
+def fit_value(value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What is assigned to a selection, cast and broadcast as NumPy does; no copy where it need not.
+
+    Args:
+        value: Array-like; axes of length 1 that it has too many at its front are left out.
+        shape: Of the selection.
+        dtype: Of the array.
+
+    Raises:
+        ValueError: The value cannot be broadcast, or not cast.
+        OverflowError: A Python integer that the dtype does not hold.
+
+    Example:
+        >>> fit_value([[1], [2]], (2, 3), np.dtype("i4"))
+        array([[1, 1, 1],
+               [2, 2, 2]], dtype=int32)
+    """
+    # NumPy refuses a Python number that the dtype does not hold, and wraps one of an array
+    array = np.asarray(value, dtype=None if hasattr(value, "dtype") else dtype)
+    if array.dtype != dtype:
+        array = array.astype(dtype)
+    surplus = max(array.ndim - len(shape), 0)
+    if array.shape[:surplus] == (1,) * surplus:
+        array = array.reshape(array.shape[surplus:])
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError as error:
+        msg = f"a value of shape {np.shape(array)} does not fit a selection of shape {shape}"
+        raise ValueError(msg) from error
