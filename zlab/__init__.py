@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zlab import errors, jax, polars, telemetry, widgets
-    from zlab.array import Array, create_array, open_array
+    from zlab.array import Array, create_array
     from zlab.config import settings
     from zlab.engine.cache import Cache
     from zlab.engine.locks import FileLocks
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         Group,
         consolidate_metadata,
         create_group,
+        create_hierarchy,
         open,  # noqa: A004  as zarr names it
+        open_array,
         open_group,
     )
     from zlab.tools.convert import convert
@@ -43,6 +45,7 @@ __all__ = [
     "copy",
     "create_array",
     "create_group",
+    "create_hierarchy",
     "errors",
     "jax",
     "open",
@@ -65,8 +68,9 @@ _HOMES = {
     "copy": "zlab.tools.copy",
     "create_array": "zlab.array",
     "create_group": "zlab.group",
+    "create_hierarchy": "zlab.group",
     "open": "zlab.group",
-    "open_array": "zlab.array",
+    "open_array": "zlab.group",
     "open_group": "zlab.group",
     "settings": "zlab.config",
     "verify": "zlab.tools.verify",

@@ -68,18 +68,18 @@ def test_moves_that_cannot_be(
 
 
 def test_consolidated_metadata_equal_a_walk(group: zlab.Group) -> None:
-    walked = group.tree()
+    walked = str(group.tree())
     group.consolidate()
     assert group.consolidated
     again = zlab.open_group(group.store)
     assert again.consolidated
-    assert again.tree() == walked
+    assert str(again.tree()) == walked
     assert again.array("a/x").attrs["units"] == "m"
     assert again.stale_nodes() == []
     again = zlab.open_group(group.store, mode="r+")
     again.remove_consolidated()
     assert not zlab.open_group(group.store).consolidated
-    assert zlab.open_group(group.store).tree() == walked
+    assert str(zlab.open_group(group.store).tree()) == walked
     again.remove_consolidated()
 
 

@@ -330,7 +330,7 @@ def test_sessions_of_icechunk() -> None:
     read = opened(repository.readonly_session("main"))
     assert read["a/b"][2:5].tolist() == [2, 30, 4]
     assert read["a/b"].nchunks_initialized == 4
-    assert read.tree() == "/\n└── a\n    └── b (10,) int64"
+    assert str(read.tree()) == "/\n└── a\n    └── b (10,) int64"
     assert "c" not in read
     with pytest.raises(ReadOnlyError):
         read["a/b"][0] = 1

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from zlab.array.attributes import Attributes
-from zlab.array.create import plan_array
-from zlab.array.html import array_rows, table
+from zlab.array.html import Info, array_html, array_rows
 from zlab.array.indexing import (
     BlockIndex,
     CoordinateIndex,
@@ -20,42 +17,41 @@ from zlab.array.indexing import (
     select_by_name,
 )
 from zlab.array.resize import appended, resized
+from zlab.codecs import registry
 from zlab.engine import inventory
-from zlab.engine.access import Access
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import (
+    change_attributes,
     check_writable,
-    create_node,
+    document_names,
     join,
     read_documents,
-    write_attributes,
+    read_watched,
 )
 from zlab.engine.read import read_region
 from zlab.engine.selection import parse_basic
+from zlab.engine.watch import Watch
 from zlab.engine.write import write_region
-from zlab.errors import MetadataError, NodeNotFoundError
+from zlab.errors import NodeNotFoundError, StaleMetadataWarning
 from zlab.metadata import ArrayMetadata
 from zlab.metadata.node import parse_node
-from zlab.stores.open import store_from
+from zlab.stores.base import close
 from zlab.stream import stream_chunks, stream_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import EllipsisType
+    from types import EllipsisType, TracebackType
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from zlab.array.create import ChunksLike, CodecLike, CodecsLike
-    from zlab.engine.access import Missing
-    from zlab.engine.cache import Cache
-    from zlab.engine.locks import Locks
+    from zlab.array.attributes import Change
+    from zlab.engine.access import Access
     from zlab.engine.selection import BasicSelection, Selection
-    from zlab.metadata import ZarrFormat
+    from zlab.grid import Grid
+    from zlab.metadata import NamedConfig, ZarrFormat
     from zlab.stores.base import Store
-    from zlab.stores.open import Mode, StoreLike
     from zlab.stream import ChunkStream, SliceStream
-
-_PREVIEW_WIDTH = 60
 
 
 class Array:
@@ -64,11 +60,18 @@ class Array:
     Make one with `zlab.open`, `zlab.create_array` or a group; the constructor is for code that has
     the metadata already.
 
+    A handle shows the array as it is stored now. What any handle of this process changes is seen
+    at the next use; what other processes change too, where the store tells it without a request,
+    as a local one does; elsewhere after `refresh`.
+
     Args:
         store: Where the array is.
         path: Its path in the store, `""` for the root.
         metadata: Its model.
         access: The options that it was opened with.
+        watch: Of the documents that `metadata` came from; from now on by default.
+        consolidated_in: The path of the group whose consolidated metadata tell of the array.
+        owns_store: Whether closing the array closes the store.
 
     Example:
         >>> import numpy as np, zlab
@@ -79,22 +82,32 @@ class Array:
     """
 
     def __init__(
-        self, store: Store, path: str, metadata: ArrayMetadata, access: Access | None = None
+        self,
+        store: Store,
+        path: str,
+        metadata: ArrayMetadata,
+        access: Access | None = None,
+        *,
+        watch: Watch | None = None,
+        consolidated_in: str | None = None,
+        owns_store: bool = False,
     ) -> None:
-        self._layout = ArrayLayout(store, path, metadata, access)
-        self._attrs: Attributes | None = None
+        self._known = ArrayLayout(store, path, metadata, access)
+        self._watch = watch
+        self._consolidated_in = consolidated_in
+        self._owns_store = owns_store
 
     # -- what it is
 
     @property
     def store(self) -> Store:
         """Where the array is."""
-        return self._layout.node_store
+        return self._known.node_store
 
     @property
     def path(self) -> str:
         """The path in the store, `""` for the root."""
-        return self._layout.path
+        return self._known.path
 
     @property
     def name(self) -> str:
@@ -104,17 +117,64 @@ class Array:
     @property
     def metadata(self) -> ArrayMetadata:
         """The model of the metadata document."""
-        return self._layout.metadata
+        return self.layout.metadata
 
     @property
     def layout(self) -> ArrayLayout:
-        """What the engine reads and writes by."""
-        return self._layout
+        """What the engine reads and writes by, as the metadata are now.
+
+        Raises:
+            NodeNotFoundError: The array was deleted.
+        """
+        watch = self._watch
+        if watch is None:
+            names = document_names(self._known.metadata)
+            self._watch = Watch.start(self.store, self.path, names)
+        elif not watch.is_current():
+            self._reload()
+        return self._known
+
+    def refresh(self) -> Self:
+        """Reads the metadata again, whatever is known of them.
+
+        Only what other processes write to a store that has no cheap versions needs it: of local
+        stores every use looks whether the metadata have changed.
+
+        Returns:
+            The array itself.
+
+        Raises:
+            NodeNotFoundError: There is no array any more.
+        """
+        self._reload()
+        return self
+
+    def _reload(self) -> None:
+        known = self._known
+        found = read_watched(known.node_store, known.path, known.metadata.zarr_format)
+        if found is None:
+            raise NodeNotFoundError(
+                "the array is no longer there",
+                store=known.node_store.name,
+                key=known.path or None,
+                hint="It was deleted or moved since it was opened",
+            )
+        documents, watch = found
+        metadata = parse_node(documents, store=known.node_store.name, path=known.path)
+        if not isinstance(metadata, ArrayMetadata):
+            raise NodeNotFoundError(
+                "there is a group now, not an array",
+                store=known.node_store.name,
+                key=known.path or None,
+            )
+        if metadata != known.metadata:
+            self._known = ArrayLayout(known.node_store, known.path, metadata, known.access)
+        self._watch = watch
 
     def writable_layout(self) -> ArrayLayout:
         """The layout, for code that writes; raises `ReadOnlyError` where that is not allowed."""
-        check_writable(self.store, self.path, read_only=self._layout.access.read_only)
-        return self._layout
+        check_writable(self.store, self.path, read_only=self._known.access.read_only)
+        return self.layout
 
     @property
     def zarr_format(self) -> ZarrFormat:
@@ -139,7 +199,7 @@ class Array:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype in memory, in native byte order."""
-        return self._layout.dtype
+        return self.layout.dtype
 
     @property
     def itemsize(self) -> int:
@@ -157,34 +217,54 @@ class Array:
 
         Of an array whose chunks differ, the shape of the first.
         """
-        return self._layout.chunks.stored_shape((0,) * self.ndim)
+        return _first_shape(self.layout.chunks)
 
     @property
     def shards(self) -> tuple[int, ...] | None:
         """The shape of a shard, `None` where the array has none."""
-        if self._layout.sharding is None:
-            return None
-        return self._layout.objects.stored_shape((0,) * self.ndim)
+        layout = self.layout
+        return None if layout.sharding is None else _first_shape(layout.objects)
 
     @property
     def chunk_grid_shape(self) -> tuple[int, ...]:
         """Chunks along each axis."""
-        return self._layout.chunks.shape
+        return self.layout.chunks.shape
 
     @property
     def nchunks(self) -> int:
         """Chunks in all, stored or not."""
-        return self._layout.chunks.nchunks
+        return self.layout.chunks.nchunks
 
     @property
     def order(self) -> Literal["C", "F"]:
         """How the elements of a chunk are laid out: `"F"` where a transpose reverses the axes."""
-        first = self.metadata.codecs[0]
+        metadata = self.metadata
+        first, ndim = metadata.codecs[0], len(metadata.shape)
         is_reversed = (
             first.name == "transpose"
-            and list(first.configuration.get("order", ())) == list(range(self.ndim))[::-1]
+            and list(first.configuration.get("order", ())) == list(range(ndim))[::-1]
         )
-        return "F" if is_reversed and self.ndim > 1 else "C"
+        return "F" if is_reversed and ndim > 1 else "C"
+
+    @property
+    def filters(self) -> tuple[NamedConfig, ...]:
+        """The codecs on arrays, in the order of encoding; of a sharded array, of its chunks."""
+        return self._codecs("array-array")
+
+    @property
+    def serializer(self) -> NamedConfig:
+        """The codec from array to bytes; of a sharded array, of its chunks."""
+        return self._codecs("array-bytes")[0]
+
+    @property
+    def compressors(self) -> tuple[NamedConfig, ...]:
+        """The codecs on bytes, in the order of encoding; of a sharded array, of its chunks."""
+        return self._codecs("bytes-bytes")
+
+    def _codecs(self, kind: str) -> tuple[NamedConfig, ...]:
+        layout = self.layout
+        configs = layout.chunk_pipeline((0,) * len(layout.metadata.shape)).configs
+        return tuple(codec for codec in configs if registry.get(codec.name).kind == kind)
 
     @property
     def fill_value(self) -> Any:
@@ -199,14 +279,30 @@ class Array:
     @property
     def attrs(self) -> Attributes:
         """The user's attributes, stored as they change."""
-        if self._attrs is None:
-            self._attrs = Attributes(self.metadata.attributes, self._write_attributes)
-        return self._attrs
+        return Attributes(lambda: self.metadata.attributes, self._change_attributes)
+
+    def update_attributes(self, attributes: Mapping[str, Any]) -> Self:
+        """Sets several attributes and stores them at once; the others stay.
+
+        Returns:
+            The array itself.
+
+        Raises:
+            MetadataError: A value that JSON does not have.
+            ReadOnlyError: The array was opened for reading.
+        """
+        self.attrs.update(attributes)
+        return self
 
     @property
     def read_only(self) -> bool:
         """Whether the array was opened for reading."""
-        return self.store.read_only or self._layout.access.read_only
+        return self.store.read_only or self._known.access.read_only
+
+    @property
+    def info(self) -> Info:
+        """What there is to say about the array without reading it, as text or in a notebook."""
+        return Info(f"zlab.Array {self.name}".rstrip(), array_rows(self))
 
     def metadata_document(self) -> dict[str, Any]:
         """The metadata as they are stored: the v3 document, or v2's documents by file name."""
@@ -224,11 +320,11 @@ class Array:
             An array of the shape of the chunk grid. It costs a listing and, of a sharded array,
             the index of each shard.
         """
-        return inventory.stored_sizes(self._layout)
+        return inventory.stored_sizes(self.layout)
 
     def nbytes_stored(self) -> int:
         """Bytes of the stored chunks or shards, without metadata. It costs a listing."""
-        return sum(nbytes for _, nbytes in inventory.stored_objects(self._layout))
+        return sum(nbytes for _, nbytes in inventory.stored_objects(self.layout))
 
     @property
     def nchunks_initialized(self) -> int:
@@ -252,8 +348,9 @@ class Array:
         """
         if not is_basic(selection):
             return (self.oindex if is_orthogonal(selection) else self.vindex)[selection]
-        region = parse_basic(selection, self.shape)
-        result = read_region(self._layout, region)
+        layout = self.layout
+        region = parse_basic(selection, layout.metadata.shape)
+        result = read_region(layout, region)
         return result if region.shape or selection is Ellipsis else result[()]
 
     def __setitem__(self, selection: Selection, value: ArrayLike) -> None:
@@ -323,8 +420,9 @@ class Array:
             ChunkWriteError: A chunk could not be encoded or stored.
             ReadOnlyError: The array was opened for reading.
         """
-        region = parse_basic(selection, self.shape)
-        write_region(self.writable_layout(), region, value, write_empty_chunks=write_empty_chunks)
+        layout = self.writable_layout()
+        region = parse_basic(selection, layout.metadata.shape)
+        write_region(layout, region, value, write_empty_chunks=write_empty_chunks)
 
     def stream_chunks(
         self,
@@ -375,7 +473,7 @@ class Array:
             (0, 1) (slice(0, 2, None), slice(3, 6, None)) 42
         """
         return stream_chunks(
-            self._layout,
+            self.layout,
             region=region,
             concurrency=concurrency,
             ordered=ordered,
@@ -424,7 +522,7 @@ class Array:
             [(0, 2), (2, 4), (4, 5)]
         """
         return stream_slices(
-            self._layout,
+            self.layout,
             axis,
             start=start,
             stop=stop,
@@ -437,8 +535,7 @@ class Array:
         """Gives the array another shape, in place.
 
         What lies outside a smaller shape is removed and does not come back when the array grows
-        again; what is new reads as fill. Other handles on the array keep the shape that they were
-        opened with.
+        again; what is new reads as fill.
 
         Args:
             shape: Elements along each axis.
@@ -448,7 +545,8 @@ class Array:
             ReadOnlyError: The array was opened for reading.
         """
         lengths = (shape,) if isinstance(shape, int) else tuple(shape)
-        self._layout = resized(self.writable_layout(), lengths)
+        resized(self.writable_layout(), lengths)
+        self._say_stale()
 
     def append(self, data: ArrayLike, axis: int = 0) -> tuple[int, ...]:
         """Adds data at the end of an axis.
@@ -473,8 +571,9 @@ class Array:
             >>> array.append(np.ones((1, 3)))
             (3, 3)
         """
-        self._layout = appended(self.writable_layout(), data, axis)
-        return self.shape
+        shape = appended(self.writable_layout(), data, axis)
+        self._say_stale()
+        return shape
 
     def __array__(
         self,
@@ -485,16 +584,41 @@ class Array:
         if copy is False:
             msg = "an array in a store cannot be had without a copy"
             raise ValueError(msg)
-        array = read_region(self._layout, parse_basic(..., self.shape))
+        layout = self.layout
+        array = read_region(layout, parse_basic(..., layout.metadata.shape))
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def __len__(self) -> int:
-        if not self.shape:
+        shape = self.shape
+        if not shape:
             msg = "len() of an array without axes"
             raise TypeError(msg)
-        return self.shape[0]
+        return shape[0]
 
     # -- handles
+
+    def close(self) -> None:
+        """Closes the store if zlab has opened it for this handle; a second call does nothing.
+
+        Only what is written to an archive (`.zip`) needs it, which is complete when it is closed.
+        A store that was passed to zlab stays open.
+
+        Raises:
+            StoreError: What was written cannot be put in its place.
+        """
+        if self._owns_store:
+            close(self.store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Array):
@@ -505,186 +629,51 @@ class Array:
         return hash((self.store.name, self.path))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Array, (self.store, self.path, self.metadata, self.layout.access)
+        known = self._known
+        state = known.node_store, known.path, known.metadata, known.access, self._watch
+        return _rebuild, (*state, self._consolidated_in)
 
     def __repr__(self) -> str:
-        shards = f", shards={self.shards}" if self.shards else ""
-        place = join(self.store.name, self.path) if self.path else self.store.name
+        known = self._known
+        store, metadata = known.node_store.name, known.metadata
+        shards = "" if known.sharding is None else f", shards={_first_shape(known.objects)}"
         return (
-            f"<zlab.Array {place} shape={self.shape} dtype={self.dtype} "
-            f"chunks={self.chunks}{shards}>"
+            f"<zlab.Array {join(store, known.path) if known.path else store} "
+            f"shape={metadata.shape} dtype={known.dtype} chunks={_first_shape(known.chunks)}"
+            f"{shards}>"
         )
 
     def _repr_html_(self) -> str:
-        return table(f"zlab.Array {self.name}", array_rows(self))
+        return array_html(self)
 
-    def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
-        self.writable_layout()
-        write_attributes(self.store, self.path, self.zarr_format, attributes)
-        self._layout.metadata = self.metadata.with_attributes(attributes)
+    def _change_attributes(self, change: Change) -> None:
+        layout = self.writable_layout()
+        change_attributes(self.store, self.path, layout.metadata.zarr_format, change)
+        self._say_stale()
 
-
-def create_array(
-    store: StoreLike,
-    *,
-    path: str = "",
-    shape: Sequence[int] | int | None = None,
-    dtype: object = None,
-    data: ArrayLike | None = None,
-    chunks: ChunksLike = "auto",
-    shards: Sequence[int] | int | None = None,
-    filters: CodecsLike = None,
-    serializer: CodecLike | Literal["auto"] = "auto",
-    compressors: CodecsLike | Literal["auto"] = "auto",
-    fill_value: object = None,
-    order: Literal["C", "F"] = "C",
-    zarr_format: ZarrFormat = 3,
-    attributes: Mapping[str, Any] | None = None,
-    dimension_names: Sequence[str | None] | None = None,
-    chunk_key_encoding: CodecLike | None = None,
-    storage_transformers: CodecsLike = None,
-    overwrite: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Array:
-    """Creates an array.
-
-    Args:
-        store: A path, a URL, a store, or anything else that `zlab.open` takes.
-        path: Where in the store, `""` for its root.
-        shape: Elements along each axis; the shape of `data` by default.
-        dtype: A NumPy dtype, the name of a Zarr data type, `"string"` or `"bytes"`.
-        data: Written to the new array, broadcast and cast as NumPy's assignment does.
-        chunks: The shape of a chunk, in elements; at most 1 MiB by default. Of a sharded array,
-            the shape of an inner chunk. Chunks of many sizes are a list for each such axis, as in
-            `[[30, 30, 40], 10]`; another chunk grid is written as a document has it.
-        shards: The shape of a shard, a multiple of `chunks`; no shards by default.
-        filters: Codecs on arrays, such as `{"id": "delta", "dtype": "<i4"}`.
-        serializer: The codec from array to bytes; little-endian `bytes` by default.
-        compressors: Codecs on bytes; zstd by default, `None` for none.
-        fill_value: What absent chunks are filled with; zero by default.
-        order: `"F"` stores each chunk in Fortran order.
-        zarr_format: 3, or 2.
-        attributes: The user's, JSON values.
-        dimension_names: A name or `None` for each axis.
-        chunk_key_encoding: `"/"` or `"."` between coordinates, or the encoding in full.
-        storage_transformers: What stands between the chunks and the store; nothing by default.
-        overwrite: Replace what is there, with everything below it.
-        storage_options: For the file system behind a URL.
-
-    Returns:
-        The array, open for writing.
-
-    Raises:
-        MetadataError: The arguments do not fit each other, or the version cannot say them.
-        UnknownCodecError: A codec is not known.
-        DataTypeError: No Zarr data type holds `dtype`.
-        NodeExistsError: Something is there, and `overwrite` is false.
-        ReadOnlyError: The store is read-only.
-
-    Example:
-        >>> import zlab
-        >>> array = zlab.create_array(
-        ...     "memory://", shape=(100, 100), dtype="float32", shards=(50, 50), chunks=(10, 10)
-        ... )
-        >>> array.nchunks
-        100
-    """
-    place, prefix = store_from(store, mode="a", storage_options=storage_options)
-    values = None if data is None else np.asarray(data)
-    if values is not None:
-        shape = values.shape if shape is None else shape
-        dtype = values.dtype if dtype is None else dtype
-    if shape is None or dtype is None:
-        msg = "create_array needs shape and dtype, or data"
-        raise TypeError(msg)
-    metadata = plan_array(
-        shape=shape,
-        dtype=dtype,
-        chunks=chunks,
-        shards=shards,
-        filters=filters,
-        serializer=serializer,
-        compressors=compressors,
-        fill_value=fill_value,
-        order=order,
-        zarr_format=zarr_format,
-        attributes=attributes,
-        dimension_names=dimension_names,
-        chunk_key_encoding=chunk_key_encoding,
-        storage_transformers=storage_transformers,
-    )
-    where = join(prefix, path)
-    # whatever is wrong with the codecs is found here, before anything is written; what is recorded
-    # is what they do, defaults included
-    codecs = ArrayLayout(place, where, metadata).pipeline((0,) * len(metadata.shape)).configs
-    array = Array(place, where, replace(metadata, codecs=codecs))
-    if values is not None:
-        values = _fitting(values, array)
-    create_node(place, where, array.metadata, overwrite=overwrite)
-    if values is not None:
-        array[...] = values
-    return array
-
-
-def _fitting(values: NDArray[Any], array: Array) -> NDArray[Any]:
-    """The data of a new array in its shape and dtype; `MetadataError` where they do not fit."""
-    try:
-        return np.broadcast_to(values.astype(array.dtype, copy=False), array.shape)
-    except (ValueError, TypeError) as error:
-        raise MetadataError(
-            f"data of shape {values.shape} and dtype {values.dtype} do not fit an array of shape "
-            f"{array.shape} and dtype {array.dtype}"
-        ) from error
-
-
-def open_array(
-    store: StoreLike,
-    *,
-    path: str = "",
-    mode: Mode = "r",
-    zarr_format: ZarrFormat | None = None,
-    cache: Cache | int | None = None,
-    missing: Missing = "fill",
-    locks: Locks | None = None,
-    aligned: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Array:
-    """Opens an array that exists.
-
-    Args:
-        store: A path, a URL, a store, or anything else that `zlab.open` takes.
-        path: Where in the store, `""` for its root.
-        mode: `"r"` to read, `"r+"` or `"a"` to write too.
-        zarr_format: Look for this version only.
-        cache: Where decoded chunks are kept, or the bytes that a cache of its own may hold.
-        missing: What an absent chunk is: the fill value, or (`"raise"`) an error.
-        locks: What keeps writers of one object apart; threads of this process by default.
-        aligned: Refuse writes that do not cover whole chunks or shards.
-        storage_options: For the file system behind a URL.
-
-    Raises:
-        NodeNotFoundError: There is no array.
-        MetadataError: Its document cannot be understood.
-        StoreError: The storage failed.
-
-    Example:
-        >>> import zlab
-        >>> zlab.open_array("demo/digits.zarr", path="images").shape  # doctest: +SKIP
-        (1797, 8, 8)
-    """
-    place, prefix = store_from(store, mode=mode, storage_options=storage_options)
-    where = join(prefix, path)
-    documents = read_documents(place, where, zarr_format)
-    metadata = None if documents is None else parse_node(documents, store=place.name, path=where)
-    if not isinstance(metadata, ArrayMetadata):
-        found = "there is no array here" if metadata is None else "this is a group, not an array"
-        raise NodeNotFoundError(
-            found,
-            store=place.name,
-            key=where,
-            hint="`zlab.open` opens either; `zlab tree` shows what is there",
+    def _say_stale(self) -> None:
+        if self._consolidated_in is None:
+            return
+        group = join(self.store.name, self._consolidated_in)
+        self._consolidated_in = None
+        warnings.warn(
+            f"the consolidated metadata of {group} no longer say what {self!r} is; readers see "
+            "the old ones until `consolidate` is called again",
+            StaleMetadataWarning,
+            stacklevel=4,
         )
-    access = Access.of(
-        cache=cache, missing=missing, locks=locks, aligned=aligned, read_only=mode == "r"
-    )
-    return Array(place, where, metadata, access)
+
+
+def _first_shape(grid: Grid) -> tuple[int, ...]:
+    return grid.stored_shape((0,) * len(grid.axes))
+
+
+def _rebuild(
+    store: Store,
+    path: str,
+    metadata: ArrayMetadata,
+    access: Access,
+    watch: Watch | None,
+    consolidated_in: str | None,
+) -> Array:
+    return Array(store, path, metadata, access, watch=watch, consolidated_in=consolidated_in)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+Change: TypeAlias = "Callable[[Mapping[str, Any]], Mapping[str, Any]]"
+"""From the attributes that are stored to those that shall be."""
 
 
 class Attributes(MutableMapping[str, Any]):
     """The user's attributes of an array or group.
 
-    Each assignment stores all of them; to set several, `update` stores once.
+    They are read from the node's metadata, so that what another handle has changed is seen. Each
+    assignment stores all of them; to set several, `update` stores once. What lies inside a value
+    (an item of a list) is stored only when the value is assigned again.
 
     Args:
-        values: As they are stored.
-        store: Stores new values, and raises where it cannot.
+        read: Returns them as the node has them now.
+        change: Stores what a function makes of them, and raises where it cannot.
 
     Example:
         >>> import zlab
@@ -27,43 +32,48 @@ class Attributes(MutableMapping[str, Any]):
     """
 
     def __init__(
-        self, values: Mapping[str, Any], store: Callable[[Mapping[str, Any]], None]
+        self, read: Callable[[], Mapping[str, Any]], change: Callable[[Change], None]
     ) -> None:
-        self._values = dict(values)
-        self._store = store
+        self._read = read
+        self._change = change
 
     def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+        return self._read()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return iter(list(self._read()))
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._read())
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._replace({**self._values, name: value})
+        self._change(lambda stored: {**stored, name: value})
 
     def __delitem__(self, name: str) -> None:
-        if name not in self._values:
-            raise KeyError(name)
-        self._replace({key: value for key, value in self._values.items() if key != name})
+        def without(stored: Mapping[str, Any]) -> dict[str, Any]:
+            if name not in stored:
+                raise KeyError(name)
+            return {key: value for key, value in stored.items() if key != name}
+
+        self._change(without)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Sets several attributes and stores them at once."""
-        self._replace({**self._values, **dict(*args, **kwargs)})
+        values = dict(*args, **kwargs)
+        self._change(lambda stored: {**stored, **values})
+
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Replaces all attributes, as zarr-python's `put`."""
+        replaced = dict(values)
+        self._change(lambda _: replaced)
 
     def clear(self) -> None:
         """Removes all attributes."""
-        self._replace({})
+        self._change(lambda _: {})
 
     def asdict(self) -> dict[str, Any]:
         """A copy."""
-        return dict(self._values)
+        return dict(self._read())
 
     def __repr__(self) -> str:
-        return f"Attributes({self._values!r})"
-
-    def _replace(self, values: dict[str, Any]) -> None:
-        self._store(values)
-        self._values = values
+        return f"Attributes({dict(self._read())!r})"

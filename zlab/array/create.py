@@ -1,240 +1,149 @@
-"""From what a user says about a new array to its metadata."""
+"""The door that makes an array."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from zlab.array.array import Array
+from zlab.array.plan import plan_array
+from zlab.engine.layout import ArrayLayout
+from zlab.engine.nodes import create_node, join
 from zlab.errors import MetadataError
-from zlab.grid.auto import auto_chunks
-from zlab.metadata import ArrayMetadata, NamedConfig, data_type_of, v2
-from zlab.metadata.datatypes import DataType
-from zlab.metadata.fill import scalar_of
-from zlab.metadata.node import check_format
-from zlab.metadata.v3 import parse_attributes
+from zlab.stores.open import opens, store_from
 
 if TYPE_CHECKING:
-    from zlab.metadata import ZarrFormat
+    from collections.abc import Mapping, Sequence
 
-CodecLike: TypeAlias = str | Mapping[str, Any] | NamedConfig | Any
-"""A codec: its name, `{"name": ..., "configuration": ...}`, numcodecs' `{"id": ...}`, or an object
-of numcodecs or zarr-python."""
+    from numpy.typing import ArrayLike, NDArray
 
-CodecsLike: TypeAlias = CodecLike | Sequence[CodecLike] | None
-
-ChunksLike: TypeAlias = (
-    "Sequence[int] | int | Sequence[int | Sequence[int]] | Mapping[str, Any] | Literal['auto']"
-)
-"""A chunk's shape, the sizes of all chunks along each axis, or a chunk grid of a document."""
-
-_SERIALIZERS = {"string": "vlen-utf8", "bytes": "vlen-bytes"}
+    from zlab.array.plan import ChunksLike, CodecLike, CodecsLike
+    from zlab.metadata import ArrayMetadata, ZarrFormat
+    from zlab.stores.base import Store
+    from zlab.stores.open import StoreLike
 
 
-def plan_array(
+def create_array(
+    store: StoreLike,
     *,
-    shape: Sequence[int] | int,
-    dtype: object,
-    chunks: ChunksLike,
-    shards: Sequence[int] | int | None,
-    filters: CodecsLike,
-    serializer: CodecLike | Literal["auto"],
-    compressors: CodecsLike | Literal["auto"],
-    fill_value: object,
-    order: Literal["C", "F"],
-    zarr_format: ZarrFormat,
-    attributes: Mapping[str, Any] | None,
-    dimension_names: Sequence[str | None] | None,
-    chunk_key_encoding: CodecLike | None,
-    storage_transformers: CodecsLike,
-) -> ArrayMetadata:
-    """The metadata of a new array; see `zlab.create_array` for the arguments.
+    path: str = "",
+    shape: Sequence[int] | int | None = None,
+    dtype: object = None,
+    data: ArrayLike | None = None,
+    chunks: ChunksLike = "auto",
+    shards: Sequence[int] | int | None = None,
+    filters: CodecsLike = None,
+    serializer: CodecLike | Literal["auto"] = "auto",
+    compressors: CodecsLike | Literal["auto"] = "auto",
+    fill_value: object = None,
+    order: Literal["C", "F"] = "C",
+    zarr_format: ZarrFormat = 3,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str | None] | None = None,
+    chunk_key_encoding: CodecLike | None = None,
+    storage_transformers: CodecsLike = None,
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Array:
+    """Creates an array.
+
+    Args:
+        store: A path, a URL, a store, or anything else that `zlab.open` takes.
+        path: Where in the store, `""` for its root.
+        shape: Elements along each axis; the shape of `data` by default.
+        dtype: A NumPy dtype, the name of a Zarr data type, `"string"` or `"bytes"`.
+        data: Written to the new array, broadcast and cast as NumPy's assignment does.
+        chunks: The shape of a chunk, in elements; at most 1 MiB by default. Of a sharded array,
+            the shape of an inner chunk. Chunks of many sizes are a list for each such axis, as in
+            `[[30, 30, 40], 10]`; another chunk grid is written as a document has it.
+        shards: The shape of a shard, a multiple of `chunks`; no shards by default.
+        filters: Codecs on arrays, such as `{"id": "delta", "dtype": "<i4"}`.
+        serializer: The codec from array to bytes; little-endian `bytes` by default.
+        compressors: Codecs on bytes; zstd by default, `None` for none.
+        fill_value: What absent chunks are filled with; zero by default.
+        order: `"F"` stores each chunk in Fortran order.
+        zarr_format: 3, or 2.
+        attributes: The user's, JSON values.
+        dimension_names: A name or `None` for each axis.
+        chunk_key_encoding: `"/"` or `"."` between coordinates, or the encoding in full.
+        storage_transformers: What stands between the chunks and the store; nothing by default.
+        overwrite: Replace what is there, with everything below it.
+        storage_options: For the file system behind a URL.
+
+    Returns:
+        The array, open for writing.
 
     Raises:
-        MetadataError: They do not fit each other, or the version cannot say them.
+        MetadataError: The arguments do not fit each other, or the version cannot say them.
+        UnknownCodecError: A codec is not known.
+        DataTypeError: No Zarr data type holds `dtype`.
+        NodeExistsError: Something is there, and `overwrite` is false.
+        ReadOnlyError: The store is read-only.
+
+    Example:
+        >>> import zlab
+        >>> array = zlab.create_array(
+        ...     "memory://", shape=(100, 100), dtype="float32", shards=(50, 50), chunks=(10, 10)
+        ... )
+        >>> array.nchunks
+        100
     """
-    check_format(zarr_format)
-    data_type = dtype if isinstance(dtype, DataType) else data_type_of(dtype)
-    lengths = _lengths(shape, "shape", minimum=0)
-    grid = _grid(chunks, lengths, data_type.dtype.itemsize)
-    codecs = _pipeline(data_type, len(lengths), filters, serializer, compressors, order)
-    if shards is not None:
-        outer = _fit(_lengths(shards, "shards", minimum=1), lengths, "shards")
-        codecs = _sharded(codecs, grid, outer, zarr_format)
-        grid = _regular(outer)
-    names = _names(dimension_names, len(lengths))
-    values = dict(parse_attributes({} if attributes is None else attributes))
-    if zarr_format == 2 and names is not None:  # noqa: PLR2004  writing the document
-        values["_ARRAY_DIMENSIONS"] = list(names)
-    fill = scalar_of(data_type, fill_value)
-    if zarr_format == 2:  # noqa: PLR2004  writing the document
-        fill = v2.canonical_fill(data_type, fill)
-    return ArrayMetadata(
-        zarr_format=zarr_format,
-        shape=lengths,
-        data_type=data_type,
-        chunk_grid=grid,
-        chunk_key_encoding=_key_encoding(chunk_key_encoding, zarr_format),
-        codecs=codecs,
-        fill_value=fill,
-        attributes=values,
-        dimension_names=names,
-        storage_transformers=_codecs(storage_transformers),
-    )
-
-
-def _grid(chunks: ChunksLike, shape: tuple[int, ...], itemsize: int) -> NamedConfig:
-    if isinstance(chunks, str) and chunks == "auto":
-        return _regular(auto_chunks(shape, itemsize))
-    if isinstance(chunks, Mapping):
-        return NamedConfig.parse(dict(chunks), "chunks")
-    if isinstance(chunks, Sequence) and any(isinstance(item, Sequence) for item in chunks):
-        sizes = [list(item) if isinstance(item, Sequence) else item for item in chunks]
-        return NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": sizes})
-    return _regular(_fit(_lengths(chunks, "chunks", minimum=1), shape, "chunks"))
-
-
-def _regular(chunk_shape: tuple[int, ...]) -> NamedConfig:
-    return NamedConfig("regular", {"chunk_shape": list(chunk_shape)})
-
-
-def _length(value: object) -> int:
-    if isinstance(value, bool | np.bool_):
-        msg = "a boolean is not a length"
+    place, prefix = store_from(store, mode="a", storage_options=storage_options)
+    values = None if data is None else np.asarray(data)
+    if values is not None:
+        shape = values.shape if shape is None else shape
+        dtype = values.dtype if dtype is None else dtype
+    if shape is None or dtype is None:
+        msg = "create_array needs shape and dtype, or data"
         raise TypeError(msg)
-    return operator.index(value)  # type: ignore[arg-type]  # what is none raises
+    metadata = plan_array(
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        shards=shards,
+        filters=filters,
+        serializer=serializer,
+        compressors=compressors,
+        fill_value=fill_value,
+        order=order,
+        zarr_format=zarr_format,
+        attributes=attributes,
+        dimension_names=dimension_names,
+        chunk_key_encoding=chunk_key_encoding,
+        storage_transformers=storage_transformers,
+    )
+    where = join(prefix, path)
+    metadata = checked(place, where, metadata)
+    if values is not None:
+        values = _fitting(values, metadata)
+    create_node(place, where, metadata, overwrite=overwrite)
+    array = Array(place, where, metadata, owns_store=opens(store))
+    if values is not None:
+        array[...] = values
+    return array
 
 
-def _lengths(value: object, what: str, *, minimum: int) -> tuple[int, ...]:
-    try:
-        lengths = tuple(map(_length, (value,) if isinstance(value, int) else value))  # type: ignore[call-overload]  # what cannot is told below
-    except (TypeError, ValueError) as error:
-        msg = f"{what} must be a whole number or a sequence of them, not {value!r:.80}"
-        raise MetadataError(msg) from error
-    if any(n < minimum for n in lengths):
-        msg = f"every length of {what} must be at least {minimum}, got {lengths}"
-        raise MetadataError(msg)
-    return lengths
+def checked(store: Store, path: str, metadata: ArrayMetadata) -> ArrayMetadata:
+    """The metadata with all that its codecs do, defaults included, as they are to be recorded.
 
-
-def _fit(value: tuple[int, ...], shape: tuple[int, ...], what: str) -> tuple[int, ...]:
-    if len(value) == len(shape):
-        return value
-    if len(value) == 1:
-        return value * len(shape)
-    msg = f"{what} {value} has {len(value)} lengths for {len(shape)} dimensions"
-    raise MetadataError(msg)
-
-
-def _names(names: Sequence[str | None] | None, ndim: int) -> tuple[str | None, ...] | None:
-    if names is None:
-        return None
-    if isinstance(names, str) or len(names) != ndim:
-        msg = f"dimension_names {names!r:.80} must have one entry for each of {ndim} dimensions"
-        raise MetadataError(msg)
-    return tuple(names)
-
-
-def _key_encoding(value: CodecLike | None, zarr_format: ZarrFormat) -> NamedConfig:
-    if value is None:
-        return (
-            NamedConfig("default", {"separator": "/"})
-            if zarr_format == 3  # noqa: PLR2004  writing the document
-            else NamedConfig("v2", {"separator": "."})
-        )
-    if value in ("/", "."):
-        name = "default" if zarr_format == 3 else "v2"  # noqa: PLR2004  writing the document
-        return NamedConfig(name, {"separator": value})
-    return NamedConfig.parse(value, "chunk_key_encoding")
-
-
-def codec_of(value: CodecLike) -> NamedConfig:
-    """The codec that a user means.
+    Whatever is wrong with the codecs is found here, before anything is written.
 
     Raises:
-        MetadataError: It is nothing of what `CodecLike` lists.
+        MetadataError: A codec is not known, or they do not fit each other.
     """
-    if isinstance(value, NamedConfig):
-        return value
-    if hasattr(value, "get_config"):
-        value = value.get_config()
-    elif hasattr(value, "to_dict"):
-        value = value.to_dict()
-    if isinstance(value, Mapping) and "id" in value:
-        return v2.parse_codec(value)
-    return NamedConfig.parse(dict(value) if isinstance(value, Mapping) else value, "a codec")
+    layout = ArrayLayout(store, path, metadata)
+    return replace(metadata, codecs=layout.pipeline((0,) * len(metadata.shape)).configs)
 
 
-def _codecs(value: CodecsLike) -> tuple[NamedConfig, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(codec_of(item) for item in value)
-    return (codec_of(value),)
-
-
-def _pipeline(
-    data_type: DataType,
-    ndim: int,
-    filters: CodecsLike,
-    serializer: CodecLike | Literal["auto"],
-    compressors: CodecsLike | Literal["auto"],
-    order: Literal["C", "F"],
-) -> tuple[NamedConfig, ...]:
-    if order not in ("C", "F"):
-        msg = f"order must be 'C' or 'F', not {order!r:.40}"
-        raise MetadataError(msg)
-    transpose = (
-        (NamedConfig("transpose", {"order": list(range(ndim))[::-1]}),)
-        if order == "F" and ndim > 1
-        else ()
-    )
-    if isinstance(serializer, str) and serializer == "auto":
-        serializer = _SERIALIZERS.get(data_type.family) or NamedConfig(
-            "bytes", {"endian": "little"} if _has_byte_order(data_type) else {}
-        )
-    if isinstance(compressors, str) and compressors == "auto":
-        compressors = NamedConfig("zstd", {"level": 0, "checksum": False})
-    return (*transpose, *_codecs(filters), codec_of(serializer), *_codecs(compressors))
-
-
-def _has_byte_order(data_type: DataType) -> bool:
-    if data_type.fields:
-        return any(_has_byte_order(kind) for _, kind in data_type.fields)
-    return data_type.family not in ("raw", "null_terminated") and data_type.dtype.itemsize > 1
-
-
-def _sharded(
-    codecs: tuple[NamedConfig, ...],
-    grid: NamedConfig,
-    shards: tuple[int, ...],
-    zarr_format: ZarrFormat,
-) -> tuple[NamedConfig, ...]:
-    if zarr_format == 2:  # noqa: PLR2004  writing the document
-        msg = "Zarr v2 has no shards"
-        raise MetadataError(msg, hint="Pass zarr_format=3")
-    if grid.name != "regular":
-        msg = f"the chunks of a shard have one shape, and those of a grid {grid.name!r} have many"
-        raise MetadataError(msg)
-    chunks = grid.configuration["chunk_shape"]
-    if any(s % c for s, c in zip(shards, chunks, strict=True)):
+def _fitting(values: NDArray[Any], metadata: ArrayMetadata) -> NDArray[Any]:
+    """The data of a new array in its shape and dtype; `MetadataError` where they do not fit."""
+    dtype = metadata.data_type.dtype
+    try:
+        return np.broadcast_to(values.astype(dtype, copy=False), metadata.shape)
+    except (ValueError, TypeError) as error:
         raise MetadataError(
-            f"shards {shards} are not multiples of chunks {chunks}",
-            hint="Every length of a shard must be a multiple of the chunk's",
-        )
-    return (
-        NamedConfig(
-            "sharding_indexed",
-            {
-                "chunk_shape": list(chunks),
-                "codecs": [codec.format() for codec in codecs],
-                "index_codecs": [
-                    {"name": "bytes", "configuration": {"endian": "little"}},
-                    {"name": "crc32c"},
-                ],
-                "index_location": "end",
-            },
-        ),
-    )
+            f"data of shape {values.shape} and dtype {values.dtype} do not fit an array of shape "
+            f"{metadata.shape} and dtype {dtype}"
+        ) from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
+def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
     """Gives an array another shape.
 
     What lies outside a smaller shape is removed: whole chunks are deleted, and in chunks that
@@ -29,9 +29,6 @@ def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
         layout: As it is.
         shape: As it is to be.
 
-    Returns:
-        The new layout.
-
     Raises:
         MetadataError: The number of axes differs, a length is negative, or the chunk grid does
             not reach that far.
@@ -39,11 +36,10 @@ def resized(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
     if len(shape) != len(layout.metadata.shape) or any(n < 0 for n in shape):
         msg = f"cannot resize from {layout.metadata.shape} to {shape}"
         raise MetadataError(msg, store=layout.store.name, key=layout.path)
-    grown = _with_shape(layout, shape)
+    _with_shape(layout, shape)  # raises where it cannot be
     if any(new < old for new, old in zip(shape, layout.metadata.shape, strict=True)):
         _clear_outside(layout, shape)
     write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, shape)
-    return grown
 
 
 def _with_shape(layout: ArrayLayout, shape: tuple[int, ...]) -> ArrayLayout:
@@ -68,7 +64,7 @@ def _clear_outside(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
             write_region(layout, Region(tuple(spans)), fill, write_empty_chunks=False)
 
 
-def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> ArrayLayout:
+def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> tuple[int, ...]:
     """Adds data at the end of an axis: the chunks first, then the shape.
 
     Args:
@@ -77,7 +73,7 @@ def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> ArrayLayout:
         axis: Which axis grows.
 
     Returns:
-        The new layout.
+        The new shape.
 
     Raises:
         MetadataError: The shapes do not fit, or there is no such axis.
@@ -99,4 +95,4 @@ def appended(layout: ArrayLayout, data: ArrayLike, axis: int) -> ArrayLayout:
     spans[axis] = Span(shape[axis], 1, values.shape[axis])
     write_region(grown, Region(tuple(spans)), values, write_empty_chunks=False)
     write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, longer)
-    return grown
+    return longer

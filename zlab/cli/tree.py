@@ -35,4 +35,4 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     if isinstance(root, Array):
         yield f"/ {root.shape} {root.dtype}"
     else:
-        yield from root.tree(level=options.level).splitlines()
+        yield from str(root.tree(level=options.level)).splitlines()

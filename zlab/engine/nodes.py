@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zlab.engine.locks import threads
+from zlab.engine.watch import Watch, changes
 from zlab.errors import NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
 from zlab.metadata.node import find_documents, format_node, parse_node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from zlab.metadata import NodeMetadata, ZarrFormat
+    from zlab.metadata.model import NodeDocuments
     from zlab.stores.base import Store
 
 
@@ -38,6 +41,36 @@ def read_documents(
 ) -> dict[str, dict[str, Any]] | None:
     """The documents of the node at a path by file name, `None` where there is no node."""
     return find_documents(lambda name: read_document(store, path, name), zarr_format)
+
+
+def read_watched(
+    store: Store, path: str, zarr_format: ZarrFormat | None = None
+) -> tuple[dict[str, dict[str, Any]], Watch] | None:
+    """As `read_documents`, with a watch that tells when they are no longer what is stored."""
+    number = changes.of(store, path)
+    versions: dict[str, object] = {}
+
+    def get(name: str) -> dict[str, Any] | None:
+        # before it is read: what is replaced meanwhile is seen as changed, never as current
+        versions[name] = store.version(join(path, name))
+        return read_document(store, path, name)
+
+    documents = find_documents(get, zarr_format)
+    if documents is None:
+        return None
+    watched = {
+        name: version
+        for name, version in versions.items()
+        if name in documents or name == v2.ATTRIBUTES
+    }
+    return documents, Watch(store, path, watched, number)
+
+
+def document_names(node: NodeMetadata) -> tuple[str, ...]:
+    """The files that say what a node is."""
+    if node.zarr_format == 3:  # noqa: PLR2004  names of files
+        return (v3.DOCUMENT,)
+    return (v2.ARRAY if isinstance(node, ArrayMetadata) else v2.GROUP, v2.ATTRIBUTES)
 
 
 def read_node(
@@ -79,6 +112,12 @@ def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool)
             key=path,
             hint="Pass overwrite=True to replace it with everything below it",
         )
+    put_documents(store, path, documents)
+    changes.note(store, path, below=overwrite)
+
+
+def put_documents(store: Store, path: str, documents: Mapping[str, bytes]) -> None:
+    """Stores the formatted documents of one node."""
     # a node exists as soon as its own document does, so attributes go first
     for name in sorted(documents, key=lambda name: name != v2.ATTRIBUTES):
         store.put(join(path, name), documents[name])
@@ -102,23 +141,36 @@ def create_parents(store: Store, path: str, zarr_format: ZarrFormat) -> None:
                 store.put(join(parent, name), format_json(document))
 
 
-def write_attributes(
-    store: Store, path: str, zarr_format: ZarrFormat, attributes: Mapping[str, Any]
+def change_attributes(
+    store: Store,
+    path: str,
+    zarr_format: ZarrFormat,
+    change: Callable[[dict[str, Any]], Mapping[str, Any]],
 ) -> None:
     """Replaces a node's attributes and leaves the rest of its documents as it is.
 
+    Args:
+        store: Where it is.
+        path: Its path.
+        zarr_format: Its version.
+        change: From the stored attributes to the new ones. No thread of this process changes
+            them meanwhile.
+
     Raises:
+        NodeNotFoundError: The node is no longer there.
         MetadataError: A value that JSON does not have.
         ReadOnlyError: The store was opened for reading.
     """
-    check_writable(store, path)
-    attributes = v3.parse_attributes(attributes)
-    if zarr_format == 3:  # noqa: PLR2004  writing the document back
-        document = read_document(store, path, v3.DOCUMENT) or {}
-        data = format_json({**document, "attributes": dict(attributes)})
-        store.put(join(path, v3.DOCUMENT), data)
-    else:
-        store.put(join(path, v2.ATTRIBUTES), format_json(dict(attributes)))
+
+    def changed(documents: NodeDocuments) -> tuple[str, dict[str, Any]]:
+        if v3.DOCUMENT in documents:
+            document = documents[v3.DOCUMENT]
+            attributes = v3.parse_attributes(change(dict(document.get("attributes") or {})))
+            return v3.DOCUMENT, {**document, "attributes": dict(attributes)}
+        attributes = v3.parse_attributes(change(dict(documents.get(v2.ATTRIBUTES) or {})))
+        return v2.ATTRIBUTES, dict(attributes)
+
+    _change_documents(store, path, zarr_format, changed)
 
 
 def write_shape(store: Store, path: str, zarr_format: ZarrFormat, shape: tuple[int, ...]) -> None:
@@ -128,12 +180,30 @@ def write_shape(store: Store, path: str, zarr_format: ZarrFormat, shape: tuple[i
         NodeNotFoundError: The array is no longer there.
         ReadOnlyError: The store was opened for reading.
     """
+
+    def changed(documents: NodeDocuments) -> tuple[str, dict[str, Any]]:
+        name = v3.DOCUMENT if v3.DOCUMENT in documents else v2.ARRAY
+        return name, {**documents[name], "shape": list(shape)}
+
+    _change_documents(store, path, zarr_format, changed)
+
+
+def _change_documents(
+    store: Store,
+    path: str,
+    zarr_format: ZarrFormat,
+    changed: Callable[[NodeDocuments], tuple[str, dict[str, Any]]],
+) -> None:
     check_writable(store, path)
-    name = v3.DOCUMENT if zarr_format == 3 else v2.ARRAY  # noqa: PLR2004  writing the document back
-    document = read_document(store, path, name)
-    if document is None:
-        raise NodeNotFoundError("the array is no longer there", store=store.name, key=path)
-    store.put(join(path, name), format_json({**document, "shape": list(shape)}))
+    with threads.hold(store, path):
+        documents = read_documents(store, path, zarr_format)
+        if documents is None:
+            raise NodeNotFoundError(
+                "the array or group is no longer there", store=store.name, key=path or None
+            )
+        name, document = changed(documents)
+        store.put(join(path, name), format_json(document))
+    changes.note(store, path)
 
 
 def check_writable(store: Store, path: str, *, read_only: bool = False) -> None:

@@ -5,25 +5,63 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from zlab.engine.nodes import join
+from zlab.engine.nodes import join, read_document, read_watched
+from zlab.engine.watch import Watch, changes
+from zlab.metadata import GroupMetadata, v2
+from zlab.metadata.node import parse_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zlab.metadata.model import NodeDocuments
+    from zlab.stores.base import Store
 
 
 class Consolidated:
     """The documents of all nodes below a group.
 
     Args:
+        store: Where the group is.
         root: The path of the group that is consolidated.
         nodes: Documents by file name, by path relative to that group.
+        watch: Of the document that holds them; from now on by default.
     """
 
-    def __init__(self, root: str, nodes: Mapping[str, NodeDocuments]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        root: str,
+        nodes: Mapping[str, NodeDocuments],
+        watch: Watch,
+    ) -> None:
         self.root = root
+        self._store = store
         self._nodes = {join(root, path): documents for path, documents in nodes.items()}
+        self._watch = watch
+        self._read_at = self._seen = changes.latest
+
+    def is_current(self) -> bool:
+        """Whether they still say what is stored, as far as that is told without a request.
+
+        They do not where their document was replaced, or this process has changed a member.
+        """
+        if not self._watch.is_current():
+            return False
+        if changes.latest != self._seen:
+            if self._is_outdated():
+                return False
+            self._seen = changes.latest
+        return True
+
+    def renewed(self) -> Consolidated | None:
+        """What the store has instead of these, `None` where it has no better ones."""
+        again = find_consolidated(self._store, self.root)
+        if again is not None and again._nodes == self._nodes and self._is_outdated():  # noqa: SLF001
+            return None
+        return again
+
+    def _is_outdated(self) -> bool:
+        return changes.is_changed_below(self._store, self.root, self._read_at)
 
     def documents(self, path: str) -> NodeDocuments | None:
         """The documents of the node at a path of the store, `None` where there is no node."""
@@ -50,3 +88,39 @@ class Consolidated:
                 parent, _, name = path.rpartition("/")
                 children.setdefault(parent, set()).add(name)
         return {parent: sorted(names) for parent, names in children.items()}
+
+
+def consolidated_of(
+    store: Store, path: str, metadata: GroupMetadata, watch: Watch
+) -> Consolidated | None:
+    """The consolidated metadata of a group that was just read, `None` where it has none.
+
+    Args:
+        store: Where the group is.
+        path: Its path.
+        metadata: Its model.
+        watch: Of its documents.
+
+    Raises:
+        MetadataError: They cannot be understood.
+    """
+    if metadata.zarr_format == 3:  # noqa: PLR2004  v3 has them inline
+        nodes = metadata.consolidated
+        return None if nodes is None else Consolidated(store, path, nodes, watch)
+    watch = Watch.start(store, path, [v2.CONSOLIDATED])
+    document = read_document(store, path, v2.CONSOLIDATED)
+    if document is None:
+        return None
+    return Consolidated(store, path, v2.parse_consolidated(document), watch)
+
+
+def find_consolidated(store: Store, path: str) -> Consolidated | None:
+    """The consolidated metadata of the group at a path, `None` where there are none."""
+    found = read_watched(store, path)
+    if found is None:
+        return None
+    documents, watch = found
+    metadata = parse_node(documents, store=store.name, path=path)
+    if not isinstance(metadata, GroupMetadata):
+        return None
+    return consolidated_of(store, path, metadata, watch)

@@ -1,51 +1,63 @@
-"""`Group`: a handle on one group of a store, and the doors that open either kind of node."""
+"""`Group`: a handle on one group of a store."""
 
 from __future__ import annotations
 
 import warnings
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+import numpy as np
 
 from zlab.array import Array, Attributes, create_array
-from zlab.array.html import table
+from zlab.array.html import Info, attribute_rows, page, table
 from zlab.engine.access import Access
 from zlab.engine.nodes import (
+    change_attributes,
     check_writable,
     create_node,
+    document_names,
     join,
-    read_document,
     read_documents,
-    read_node,
-    write_attributes,
+    read_watched,
 )
+from zlab.engine.watch import Watch
 from zlab.errors import (
     MetadataError,
     NodeExistsError,
     NodeNotFoundError,
     StaleMetadataWarning,
 )
-from zlab.group.consolidated import Consolidated
+from zlab.group.consolidated import consolidated_of
 from zlab.group.hierarchy import (
     consolidate,
+    create_nodes,
     delete_node,
     move_node,
     remove_consolidated,
     stale_nodes,
 )
-from zlab.metadata import ArrayMetadata, GroupMetadata, v2
-from zlab.metadata.node import check_format, parse_node
+from zlab.group.members import are_nodes, list_members, read_members
+from zlab.group.tree import Tree, tree_html
+from zlab.metadata import ArrayMetadata, GroupMetadata, data_type_of
+from zlab.metadata.node import parse_node
 from zlab.metadata.v3 import parse_attributes
-from zlab.stores.open import store_from
+from zlab.stores.base import close
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
 
-    from zlab.engine.access import Missing
-    from zlab.engine.cache import Cache
-    from zlab.engine.locks import Locks
-    from zlab.metadata import ZarrFormat
+    from zlab.array.attributes import Change
+    from zlab.group.consolidated import Consolidated
+    from zlab.group.hierarchy import NodeLike
+    from zlab.group.members import Found
+    from zlab.metadata import NodeMetadata, ZarrFormat
     from zlab.stores.base import Store
-    from zlab.stores.open import Mode, StoreLike
+
+T = TypeVar("T")
+
+_SHOWN_LEVELS = 2
+"""In a notebook, where each node costs a request."""
 
 
 class Group:
@@ -60,6 +72,8 @@ class Group:
         metadata: Its model.
         consolidated: Documents of the nodes below, where they were read at once.
         access: The options that it was opened with, which its members inherit.
+        watch: Of the documents that `metadata` came from; from now on by default.
+        owns_store: Whether closing the group closes the store.
 
     Example:
         >>> import zlab
@@ -76,13 +90,17 @@ class Group:
         metadata: GroupMetadata,
         consolidated: Consolidated | None = None,
         access: Access | None = None,
+        *,
+        watch: Watch | None = None,
+        owns_store: bool = False,
     ) -> None:
         self._store = store
         self._path = path
         self._metadata = metadata
         self._consolidated = consolidated
         self._access = access or Access()
-        self._attrs: Attributes | None = None
+        self._watch = watch
+        self._owns_store = owns_store
 
     @property
     def store(self) -> Store:
@@ -101,8 +119,48 @@ class Group:
 
     @property
     def metadata(self) -> GroupMetadata:
-        """The model of the metadata document."""
+        """The model of the metadata document, as it is now.
+
+        Raises:
+            NodeNotFoundError: The group was deleted.
+        """
+        watch = self._watch
+        if watch is None:
+            self._watch = Watch.start(self._store, self._path, document_names(self._metadata))
+        elif not watch.is_current():
+            self._reload()
         return self._metadata
+
+    def refresh(self) -> Self:
+        """Reads the metadata again, the consolidated ones too, whatever is known of them.
+
+        Only what other processes write to a store that has no cheap versions needs it: of local
+        stores every use looks whether the metadata have changed.
+
+        Returns:
+            The group itself.
+
+        Raises:
+            NodeNotFoundError: There is no group any more.
+        """
+        self._reload()
+        if self._consolidated is not None:
+            self._consolidated = self._consolidated.renewed()
+        return self
+
+    def _reload(self) -> None:
+        found = read_watched(self._store, self._path, self.zarr_format)
+        metadata = (
+            None if found is None else parse_node(found[0], store=self._store.name, path=self._path)
+        )
+        if found is None or not isinstance(metadata, GroupMetadata):
+            raise NodeNotFoundError(
+                "the group is no longer there",
+                store=self._store.name,
+                key=self._path or None,
+                hint="It was deleted, moved or replaced since it was opened",
+            )
+        self._metadata, self._watch = metadata, found[1]
 
     @property
     def zarr_format(self) -> ZarrFormat:
@@ -111,8 +169,18 @@ class Group:
 
     @property
     def consolidated(self) -> bool:
-        """Whether the members come from consolidated metadata, without a look at the store."""
-        return self._consolidated is not None
+        """Whether the members come from consolidated metadata, without a look at the store.
+
+        It ends when this process changes a member, since they no longer say what is there then.
+        """
+        return self._members_at_once is not None
+
+    @property
+    def _members_at_once(self) -> Consolidated | None:
+        known = self._consolidated
+        if known is not None and not known.is_current():
+            known = self._consolidated = known.renewed()
+        return known
 
     @property
     def read_only(self) -> bool:
@@ -122,9 +190,33 @@ class Group:
     @property
     def attrs(self) -> Attributes:
         """The user's attributes, stored as they change."""
-        if self._attrs is None:
-            self._attrs = Attributes(self._metadata.attributes, self._write_attributes)
-        return self._attrs
+        return Attributes(lambda: self.metadata.attributes, self._change_attributes)
+
+    def update_attributes(self, attributes: Mapping[str, Any]) -> Self:
+        """Sets several attributes and stores them at once; the others stay.
+
+        Returns:
+            The group itself.
+
+        Raises:
+            MetadataError: A value that JSON does not have.
+            ReadOnlyError: The group was opened for reading.
+        """
+        self.attrs.update(attributes)
+        return self
+
+    @property
+    def info(self) -> Info:
+        """What there is to say about the group itself, as text or in a notebook."""
+        rows: list[tuple[str, object]] = [
+            ("store", self._store.name),
+            ("path", f"/{self._path}"),
+            ("format", f"Zarr v{self.zarr_format}"),
+            ("opened for", "reading" if self.read_only else "reading and writing"),
+            ("consolidated", "yes" if self.consolidated else "no"),
+            *attribute_rows(self.metadata.attributes),
+        ]
+        return Info(f"zlab.Group {self.name}".rstrip(), rows)
 
     def metadata_document(self) -> dict[str, Any]:
         """The metadata as they are stored: the v3 document, or v2's documents by file name."""
@@ -150,8 +242,8 @@ class Group:
             raise NodeNotFoundError(
                 "a member is named by its path", store=self._store.name, key=self._path
             )
-        metadata = self._read(where)
-        if metadata is None:
+        node = self._open(where)
+        if node is None:
             names = self.keys()
             shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")  # noqa: PLR2004
             raise NodeNotFoundError(
@@ -160,7 +252,24 @@ class Group:
                 key=where,
                 hint=f"There are: {shown}" if names else "This group has no members",
             )
-        return self._member(where, metadata)
+        return node
+
+    @overload
+    def get(self, path: str) -> Array | Group | None: ...
+
+    @overload
+    def get(self, path: str, default: T) -> Array | Group | T: ...
+
+    def get(self, path: str, default: T | None = None) -> Array | Group | T | None:
+        """The array or group at a path below this group, `default` where there is none.
+
+        Raises:
+            MetadataError: Its document cannot be understood.
+            StoreError: The storage failed.
+        """
+        where = join(self._path, path)
+        node = None if where == self._path else self._open(where)
+        return default if node is None else node
 
     def array(self, path: str) -> Array:
         """The array at a path below this group, for code that needs to know that it is one.
@@ -188,32 +297,107 @@ class Group:
             "there is an array, not a group", store=self._store.name, key=node.path
         )
 
-    def _read(self, where: str) -> ArrayMetadata | GroupMetadata | None:
-        if self._consolidated is None:
-            return read_node(self._store, where)
-        documents = self._consolidated.documents(where)
-        if documents is None:
+    def _open(self, where: str) -> Array | Group | None:
+        known = self._members_at_once
+        if known is not None:
+            documents = known.documents(where)
+            if documents is None:
+                return None
+            return self._node(where, parse_node(documents, store=self._store.name, path=where))
+        found = read_watched(self._store, where)
+        if found is None:
             return None
-        return parse_node(documents, store=self._store.name, path=where)
+        documents, watch = found
+        metadata = parse_node(documents, store=self._store.name, path=where)
+        return self._node(where, metadata, watch)
 
-    def _member(self, where: str, metadata: ArrayMetadata | GroupMetadata) -> Array | Group:
+    def _node(
+        self, where: str, metadata: NodeMetadata, watch: Watch | None = None
+    ) -> Array | Group:
+        known = self._consolidated
         if isinstance(metadata, ArrayMetadata):
-            return Array(self._store, where, metadata, self._access)
-        return Group(self._store, where, metadata, self._consolidated, self._access)
+            return Array(
+                self._store,
+                where,
+                metadata,
+                self._access,
+                watch=watch,
+                consolidated_in=None if known is None else known.root,
+            )
+        return Group(self._store, where, metadata, known, self._access, watch=watch)
+
+    def list_members(self, paths: Sequence[str]) -> list[list[str]]:
+        """The names of what may be members of groups, for code that shows a part of many.
+
+        Args:
+            paths: Of the groups, in the store.
+
+        Returns:
+            Names for each group. A directory that holds no node may be among them.
+        """
+        known = self._members_at_once
+        if known is not None:
+            return [known.children(path) for path in paths]
+        return list_members(self._store, paths)
+
+    def read_members(self, paths: Sequence[str]) -> list[Found | None]:
+        """The models of nodes, read together; see `member_metadata`.
+
+        Args:
+            paths: Of the nodes, in the store.
+
+        Returns:
+            For each of them its model, the error that says why it has none, or `None` where there
+            is no node.
+        """
+        known = self._members_at_once
+        if known is None:
+            return read_members(self._store, paths)
+        found: list[Found | None] = []
+        for path in paths:
+            documents = known.documents(path)
+            try:
+                found.append(
+                    None
+                    if documents is None
+                    else parse_node(documents, store=self._store.name, path=path)
+                )
+            except MetadataError as error:
+                found.append(error)
+        return found
 
     def keys(self) -> list[str]:
         """The names of the members, sorted; those with broken documents too."""
+        names = self.list_members([self._path])[0]
         if self._consolidated is not None:
-            return self._consolidated.children(self._path)
-        names = []
-        for prefix in self._store.list_dir(self._path).prefixes:
-            try:
-                is_node = read_documents(self._store, prefix) is not None
-            except MetadataError:
-                is_node = True
-            if is_node:
-                names.append(prefix.rpartition("/")[2])
-        return names
+            return names
+        paths = [join(self._path, name) for name in names]
+        there = are_nodes(self._store, paths)
+        return [name for name, is_there in zip(names, there, strict=True) if is_there]
+
+    def member_metadata(self) -> dict[str, Found]:
+        """What the members are, by name, without opening them: shapes, data types, attributes.
+
+        Where the metadata are consolidated, the store is not asked. Otherwise it costs a listing
+        and a request for each member, many of them at a time where the store is remote.
+
+        Returns:
+            Models by name, sorted; of a member whose document cannot be understood the
+            `MetadataError` that opening it raises.
+
+        Raises:
+            StoreError: The storage failed.
+
+        Example:
+            >>> import zlab
+            >>> group = zlab.create_group("memory://")
+            >>> _ = group.create_array("x", shape=(4, 2), dtype="int8")
+            >>> group.member_metadata()["x"].shape
+            (4, 2)
+        """
+        names = self.list_members([self._path])[0]
+        found = self.read_members([join(self._path, name) for name in names])
+        return {name: node for name, node in zip(names, found, strict=True) if node is not None}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -222,34 +406,78 @@ class Group:
         return len(self.keys())
 
     def __contains__(self, path: object) -> bool:
-        try:
-            return isinstance(path, str) and self._read(join(self._path, path)) is not None
-        except MetadataError:
-            # there is something, and what is wrong with it is told when it is opened
-            return True
+        if not isinstance(path, str):
+            return False
+        where = join(self._path, path)
+        known = self._members_at_once
+        if known is not None:
+            return known.documents(where) is not None
+        return are_nodes(self._store, [where])[0]
 
-    def members(self) -> Iterator[tuple[str, Array | Group]]:
-        """Names and members, one after another, sorted by name.
+    def members(self, max_depth: int | None = 0) -> Iterator[tuple[str, Array | Group]]:
+        """Names and members, sorted by name.
+
+        Args:
+            max_depth: How many levels below the members are visited too, which are named by their
+                paths below this group; `None` for all.
 
         Raises:
             MetadataError: A member's document cannot be understood.
         """
-        for name in self.keys():
-            yield name, self[name]
+        for name, metadata in self.member_metadata().items():
+            if isinstance(metadata, MetadataError):
+                raise metadata
+            node = self._node(join(self._path, name), metadata)
+            yield name, node
+            if isinstance(node, Group) and max_depth != 0:
+                below = node.members(None if max_depth is None else max_depth - 1)
+                yield from ((f"{name}/{path}", member) for path, member in below)
+
+    def nmembers(self, max_depth: int | None = 0) -> int:
+        """How many members there are, `max_depth` levels below them included."""
+        return len(self) if max_depth == 0 else sum(1 for _ in self.members(max_depth))
+
+    def items(self) -> Iterator[tuple[str, Array | Group]]:
+        """Names and members, as of a mapping."""
+        return self.members()
+
+    def values(self) -> Iterator[Array | Group]:
+        """The members, sorted by name."""
+        return (node for _, node in self.members())
 
     def arrays(self) -> Iterator[tuple[str, Array]]:
         """Names and arrays."""
         return ((name, node) for name, node in self.members() if isinstance(node, Array))
 
+    def array_keys(self) -> Iterator[str]:
+        """The names of the arrays; of a member that cannot be understood nothing is known."""
+        found = self.member_metadata()
+        return (name for name, node in found.items() if isinstance(node, ArrayMetadata))
+
+    def array_values(self) -> Iterator[Array]:
+        """The arrays, sorted by name."""
+        return (array for _, array in self.arrays())
+
     def groups(self) -> Iterator[tuple[str, Group]]:
         """Names and groups."""
         return ((name, node) for name, node in self.members() if isinstance(node, Group))
 
-    def tree(self, *, level: int | None = None) -> str:
-        """The hierarchy as text, one line a node.
+    def group_keys(self) -> Iterator[str]:
+        """The names of the groups; of a member that cannot be understood nothing is known."""
+        found = self.member_metadata()
+        return (name for name, node in found.items() if isinstance(node, GroupMetadata))
+
+    def group_values(self) -> Iterator[Group]:
+        """The groups, sorted by name."""
+        return (group for _, group in self.groups())
+
+    def tree(self, *, level: int | None = None, max_nodes: int | None = None) -> Tree:
+        """The hierarchy: one line a node when it is printed, branches to unfold in a notebook.
 
         Args:
             level: How many levels below this group; all by default.
+            max_nodes: How many nodes are shown at most, upper levels first; `print` shows all by
+                default.
 
         Example:
             >>> import zlab
@@ -260,7 +488,7 @@ class Group:
             └── a
                 └── b (4, 2) int8
         """
-        return "\n".join([f"/{self._path}", *_branches(self, "", level)])
+        return Tree(self, level=level, max_nodes=max_nodes)
 
     # -- making members
 
@@ -269,7 +497,8 @@ class Group:
         self._check_writable()
         self._forget_consolidated()
         kwargs.setdefault("zarr_format", self.zarr_format)
-        return create_array(self._store, path=join(self._path, path), **kwargs)
+        array = create_array(self._store, path=join(self._path, path), **kwargs)
+        return Array(array.store, array.path, array.metadata, self._access)
 
     def create_group(
         self, path: str, *, attributes: Mapping[str, Any] | None = None, overwrite: bool = False
@@ -281,13 +510,26 @@ class Group:
         """
         self._check_writable()
         self._forget_consolidated()
-        return create_group(
-            self._store,
-            path=join(self._path, path),
-            zarr_format=self.zarr_format,
-            attributes=attributes,
-            overwrite=overwrite,
-        )
+        where = join(self._path, path)
+        metadata = new_group(self._store, where, self.zarr_format, attributes, overwrite=overwrite)
+        return Group(self._store, where, metadata, access=self._access)
+
+    def create_hierarchy(
+        self, nodes: Mapping[str, NodeLike], *, overwrite: bool = False
+    ) -> dict[str, Array | Group]:
+        """Creates many nodes below this group; see `zlab.create_hierarchy`.
+
+        Args:
+            nodes: What to create, by path below this group.
+            overwrite: Replace what is there, with everything below it.
+
+        Returns:
+            The nodes that were made, implicit groups included, by path below this group.
+        """
+        self._check_writable()
+        self._forget_consolidated()
+        made = create_nodes(self._store, self._path, nodes, overwrite=overwrite)
+        return {path: self._node(join(self._path, path), node) for path, node in made.items()}
 
     def require_group(self, path: str) -> Group:
         """The group at a path, made where there is none.
@@ -301,6 +543,46 @@ class Group:
                 "there is an array, not a group", store=self._store.name, key=node.path
             )
         return node
+
+    def require_groups(self, *paths: str) -> tuple[Group, ...]:
+        """The groups at several paths, made where there are none; see `require_group`."""
+        return tuple(map(self.require_group, paths))
+
+    def require_array(
+        self,
+        path: str,
+        *,
+        shape: Sequence[int] | int,
+        dtype: object,
+        exact: bool = False,
+        **kwargs: Any,
+    ) -> Array:
+        """The array at a path, made where there is none.
+
+        Args:
+            path: Below this group.
+            shape: The shape that it has or gets.
+            dtype: A dtype that can be cast to what it holds, or what it gets.
+            exact: Whether the dtype has to be the same.
+            **kwargs: For a new array, as `zlab.create_array` lists them.
+
+        Raises:
+            NodeExistsError: There is a group, or an array of another shape or dtype.
+        """
+        node = self.get(path)
+        if node is None:
+            return self.create_array(path, shape=shape, dtype=dtype, **kwargs)
+        wanted = data_type_of(dtype).dtype
+        lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+        if isinstance(node, Group):
+            what = "there is a group, not an array"
+        elif node.shape != lengths:
+            what = f"the array there has the shape {node.shape}, not {lengths}"
+        elif node.dtype != wanted and (exact or not np.can_cast(wanted, node.dtype)):
+            what = f"the array there holds {node.dtype}, not {wanted}"
+        else:
+            return node
+        raise NodeExistsError(what, store=self._store.name, key=node.path)
 
     def __delitem__(self, path: str) -> None:
         """Removes a member with everything below it.
@@ -335,8 +617,12 @@ class Group:
             ReadOnlyError: The store was opened for reading.
         """
         self._check_writable()
-        nodes = consolidate(self._store, self._path, self.zarr_format)
-        self._consolidated = Consolidated(self._path, nodes)
+        consolidate(self._store, self._path, self.zarr_format)
+        self._reload()
+        if self._watch is not None:
+            self._consolidated = consolidated_of(
+                self._store, self._path, self._metadata, self._watch
+            )
 
     def remove_consolidated(self) -> None:
         """Removes the consolidated metadata; where there are none, nothing happens."""
@@ -349,9 +635,10 @@ class Group:
 
         It reads the document of every node. A group that is not consolidated has none.
         """
-        if self._consolidated is None:
+        known = self._members_at_once
+        if known is None:
             return []
-        below = self._consolidated.below(self._path)
+        below = known.below(self._path)
         return stale_nodes(self._store, self._path, self.zarr_format, below)
 
     def _check_writable(self) -> None:
@@ -380,213 +667,74 @@ class Group:
     def __repr__(self) -> str:
         return f"<zlab.Group {join(self._store.name, self._path)} zarr_format={self.zarr_format}>"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        state = self._store, self._path, self._metadata, self._consolidated, self._access
+        return _rebuild, (*state, self._watch)
+
     def _repr_html_(self) -> str:
-        rows = [
-            ("store", self._store.name),
-            ("path", f"/{self._path}"),
-            ("format", f"Zarr v{self.zarr_format}"),
-            ("attributes", ", ".join(self.attrs) or "none"),
-        ]
-        tree = escape(self.tree(level=2))
-        return f"{table(f'zlab.Group {self.name}', rows)}<pre>{tree}</pre>"
+        info = self.info
+        title = f'<div class="zlab-title"><b>{escape(info.title)}</b></div>'
+        tree = tree_html(self.tree(level=None if self.consolidated else _SHOWN_LEVELS).bounded())
+        return page(f"{title}{table(info.asdict().items())}<br>{tree}")
 
-    def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+    def close(self) -> None:
+        """Closes the store if zlab has opened it for this handle; a second call does nothing.
+
+        Only what is written to an archive (`.zip`) needs it, which is complete when it is closed.
+        Members that were opened through this group can no longer be used then. A store that was
+        passed to zlab stays open.
+
+        Raises:
+            StoreError: What was written cannot be put in its place.
+
+        Example:
+            >>> import tempfile, zlab
+            >>> path = tempfile.mkdtemp() + "/a.zip"
+            >>> with zlab.create_group(path) as group:
+            ...     x = group.create_array("x", data=[1, 2, 3])
+            >>> zlab.open(path)["x"][1]
+            np.int64(2)
+        """
+        if self._owns_store:
+            close(self._store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _change_attributes(self, change: Change) -> None:
         self._check_writable()
-        write_attributes(self._store, self._path, self.zarr_format, attributes)
-        self._metadata = self._metadata.with_attributes(attributes)
+        change_attributes(self._store, self._path, self.zarr_format, change)
 
 
-def _branches(group: Group, indent: str, level: int | None) -> Iterator[str]:
-    if level == 0:
-        return
-    names = group.keys()
-    for place, name in enumerate(names):
-        is_last = place == len(names) - 1
-        branch, below = ("└── ", "    ") if is_last else ("├── ", "│   ")
-        try:
-            node = group[name]
-        except MetadataError as error:
-            yield f"{indent}{branch}{name} cannot be opened: {error.what}"
-            continue
-        if isinstance(node, Array):
-            yield f"{indent}{branch}{name} {node.shape} {node.dtype}"
-        else:
-            yield f"{indent}{branch}{name}"
-            yield from _branches(node, indent + below, None if level is None else level - 1)
-
-
-def open(  # noqa: A001  zlab.open is what users of zarr expect
-    store: StoreLike,
+def new_group(
+    store: Store,
+    path: str,
+    zarr_format: ZarrFormat,
+    attributes: Mapping[str, Any] | None,
     *,
-    mode: Mode = "r",
-    path: str = "",
-    zarr_format: ZarrFormat | None = None,
-    consolidated: bool | None = None,
-    cache: Cache | int | None = None,
-    missing: Missing = "fill",
-    locks: Locks | None = None,
-    aligned: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Array | Group:
-    """Opens the array or group at a place, whatever version it is.
-
-    Args:
-        store: A path (also of a `.zip`), a URL of any scheme that fsspec knows, a zlab store, a
-            mapping from keys to bytes, or an fsspec mapper.
-        mode: `"r"` to read; `"r+"` to read and write what exists; `"a"` makes a group where
-            nothing exists; `"w"` replaces what exists by an empty group; `"w-"` makes a group and
-            fails where something exists.
-        path: The node's path in the store.
-        zarr_format: Look for this version only; by default v3 first, then v2.
-        consolidated: Use consolidated metadata where there are some (`None`), always, or never.
-        cache: Where decoded chunks are kept, or the bytes that a cache of its own may hold.
-        missing: What an absent chunk is: the fill value, or (`"raise"`) an error.
-        locks: What keeps writers of one object apart; threads of this process by default.
-        aligned: Refuse writes that do not cover whole chunks or shards.
-        storage_options: For the file system behind a URL.
-
-    Raises:
-        NodeNotFoundError: There is no array or group.
-        MetadataError: Its document cannot be understood, or consolidated metadata were asked for
-            and there are none.
-        NodeExistsError: Mode `"w-"`, and something is there.
-        StoreError: The storage failed.
-
-    Example:
-        >>> import zlab
-        >>> zlab.open("demo/digits.zarr")["images"][0]  # doctest: +SKIP
-    """
-    check_format(zarr_format)
-    access = Access.of(
-        cache=cache, missing=missing, locks=locks, aligned=aligned, read_only=mode == "r"
-    )
-    place, prefix = store_from(store, mode=mode, storage_options=storage_options)
-    where = join(prefix, path)
-    if mode in ("w", "w-"):
-        return create_group(place, path=where, zarr_format=zarr_format or 3, overwrite=mode == "w")
-    documents = read_documents(place, where, zarr_format)
-    if documents is None:
-        if mode == "a":
-            return create_group(place, path=where, zarr_format=zarr_format or 3)
-        version = f"Zarr v{zarr_format} " if zarr_format else ""
-        raise NodeNotFoundError(
-            f"there is no {version}array or group",
-            store=place.name,
-            key=where or None,
-            hint="A node has a zarr.json (v3), .zarray or .zgroup (v2) at its path",
-        )
-    metadata = parse_node(documents, store=place.name, path=where)
-    if isinstance(metadata, ArrayMetadata):
-        return Array(place, where, metadata, access)
-    found = None if consolidated is False else _read_consolidated(place, where, metadata)
-    if consolidated and found is None:
-        raise MetadataError(
-            "there are no consolidated metadata", store=place.name, key=where or None
-        )
-    return Group(place, where, metadata, found, access)
-
-
-def _read_consolidated(store: Store, where: str, metadata: GroupMetadata) -> Consolidated | None:
-    if metadata.zarr_format == 3:  # noqa: PLR2004  v3 has them inline
-        nodes = metadata.consolidated
-    else:
-        document = read_document(store, where, v2.CONSOLIDATED)
-        nodes = None if document is None else v2.parse_consolidated(document)
-    return None if nodes is None else Consolidated(where, nodes)
-
-
-def open_group(
-    store: StoreLike,
-    *,
-    mode: Mode = "r",
-    path: str = "",
-    zarr_format: ZarrFormat | None = None,
-    consolidated: bool | None = None,
-    cache: Cache | int | None = None,
-    missing: Missing = "fill",
-    locks: Locks | None = None,
-    aligned: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Group:
-    """Opens a group; `zlab.open` lists the arguments.
-
-    Raises:
-        NodeNotFoundError: There is none, or there is an array.
-    """
-    node = open(
-        store,
-        mode=mode,
-        path=path,
-        zarr_format=zarr_format,
-        consolidated=consolidated,
-        cache=cache,
-        missing=missing,
-        locks=locks,
-        aligned=aligned,
-        storage_options=storage_options,
-    )
-    if isinstance(node, Array):
-        raise NodeNotFoundError(
-            "this is an array, not a group",
-            store=node.store.name,
-            key=node.path or None,
-            hint="`zlab.open` opens either",
-        )
-    return node
-
-
-def consolidate_metadata(
-    store: StoreLike, *, path: str = "", storage_options: Mapping[str, Any] | None = None
-) -> Group:
-    """Writes the documents of all nodes below a group into one, which is then read at once.
-
-    Args:
-        store: A path, a URL, a store, or anything else that `zlab.open` takes.
-        path: The group's path in the store.
-        storage_options: For the file system behind a URL.
-
-    Returns:
-        The group, consolidated and open for writing.
-
-    Raises:
-        NodeNotFoundError: There is no group.
-        MetadataError: A node below is of the other version.
-        ReadOnlyError: The store is read-only.
-    """
-    group = open_group(
-        store, mode="r+", path=path, consolidated=False, storage_options=storage_options
-    )
-    group.consolidate()
-    return group
-
-
-def create_group(
-    store: StoreLike,
-    *,
-    path: str = "",
-    zarr_format: ZarrFormat = 3,
-    attributes: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Group:
-    """Creates a group, and those above it.
-
-    Args:
-        store: A path, a URL, a store, or anything else that `zlab.open` takes.
-        path: Where in the store, `""` for its root.
-        zarr_format: 3, or 2.
-        attributes: The user's, JSON values.
-        overwrite: Replace what is there, with everything below it.
-        storage_options: For the file system behind a URL.
-
-    Raises:
-        NodeExistsError: Something is there, and `overwrite` is false.
-        ReadOnlyError: The store is read-only.
-    """
-    place, prefix = store_from(store, mode="a", storage_options=storage_options)
-    where = join(prefix, path)
-    check_format(zarr_format)
+    overwrite: bool,
+) -> GroupMetadata:
+    """Writes a new group, and returns its model; see `zlab.create_group`."""
     values = parse_attributes({} if attributes is None else attributes)
     metadata = GroupMetadata(zarr_format, dict(values))
-    create_node(place, where, metadata, overwrite=overwrite)
-    return Group(place, where, metadata)
+    create_node(store, path, metadata, overwrite=overwrite)
+    return metadata
+
+
+def _rebuild(
+    store: Store,
+    path: str,
+    metadata: GroupMetadata,
+    consolidated: Consolidated | None,
+    access: Access,
+    watch: Watch | None,
+) -> Group:
+    return Group(store, path, metadata, consolidated, access, watch=watch)

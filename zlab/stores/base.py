@@ -108,6 +108,17 @@ class Store(Protocol):
         ...
 
 
+def close(store: Store) -> None:
+    """Closes a store that can be closed, such as an archive; others need not be.
+
+    Raises:
+        StoreError: What was written cannot be put in its place.
+    """
+    closing = getattr(store, "close", None)
+    if closing is not None:
+        closing()
+
+
 def check_key(key: str, store: str) -> str:
     """Returns the key, or raises `StoreError` where it could leave the store or name nothing."""
     # this runs once a chunk: five scans in C cost a quarter of splitting into parts

@@ -93,6 +93,11 @@ def store_from(
     raise _unknown(target)
 
 
+def opens(target: StoreLike) -> bool:
+    """Whether `store_from` makes a store of `target` that nobody else can close."""
+    return isinstance(target, (str, os.PathLike))
+
+
 schemes: Registry[Store] = Registry(
     "store",
     "zlab.stores",
@@ -134,8 +139,9 @@ def _from_text(
             return _from_url(place, storage_options, mode), ""
         place = _path_of(place)
     _refuse(storage_options, place)
-    path = Path(place).expanduser()
-    return _local(path, read_only=mode == "r", create=mode not in ("r", "r+"))
+    if place.startswith("~"):
+        place = os.path.expanduser(place)  # noqa: PTH111 - a path object costs as much as opening
+    return _local(place, read_only=mode == "r", create=mode not in ("r", "r+"))
 
 
 def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -> Store:
@@ -159,15 +165,16 @@ def _from_filesystem(fs: AbstractFileSystem, path: str, mode: Mode) -> tuple[Sto
     return FsspecStore(fs, path, read_only=mode == "r"), ""
 
 
-def _local(path: Path, *, read_only: bool, create: bool) -> tuple[Store, str]:
-    if not os.path.isdir(path):  # noqa: PTH112 - raises nothing
+def _local(place: str, *, read_only: bool, create: bool) -> tuple[Store, str]:
+    if ".zip" in place.lower() and not os.path.isdir(place):  # noqa: PTH112 - raises nothing
+        path = Path(place)
         inside: list[str] = []
         for archive in (path, *path.parents):
             if archive.suffix.lower() == ".zip" and not os.path.isdir(archive):  # noqa: PTH112
                 store = ZipStore(archive, read_only=read_only, create=create)
                 return store, "/".join(reversed(inside))
             inside.append(archive.name)
-    return LocalStore(path, read_only=read_only, create=create), ""
+    return LocalStore(place, read_only=read_only, create=create), ""
 
 
 def _path_of(url: str) -> str:
