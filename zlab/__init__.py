@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         open_array,
         open_group,
     )
+    from zlab.stream import Checkpoint
     from zlab.tools.convert import convert
     from zlab.tools.copy import copy
     from zlab.tools.verify import verify
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Array",
     "Cache",
+    "Checkpoint",
     "FileLocks",
     "Group",
     "consolidate_metadata",
@@ -61,6 +63,7 @@ __all__ = [
 _HOMES = {
     "Array": "zlab.array",
     "Cache": "zlab.engine.cache",
+    "Checkpoint": "zlab.stream",
     "FileLocks": "zlab.engine.locks",
     "Group": "zlab.group",
     "consolidate_metadata": "zlab.group",

@@ -36,10 +36,11 @@ from zlab.errors import NodeNotFoundError, StaleMetadataWarning
 from zlab.metadata import ArrayMetadata
 from zlab.metadata.node import parse_node
 from zlab.stores.base import close
-from zlab.stream import stream_chunks, stream_slices
+from zlab.stream import stream_chunks, stream_slices, write_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import EllipsisType, TracebackType
 
     import numpy as np
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from zlab.grid import Grid
     from zlab.metadata import NamedConfig, ZarrFormat
     from zlab.stores.base import Store
-    from zlab.stream import ChunkStream, SliceStream
+    from zlab.stream import Checkpoint, ChunkStream, SliceStream, WriteReport
+    from zlab.stream.stream import Progress
+    from zlab.stream.write import Incomplete, OnError
 
 
 class Array:
@@ -529,6 +532,84 @@ class Array:
             step=step,
             length=length,
             max_bytes=max_bytes,
+        )
+
+    def write_stream(
+        self,
+        source: Iterable[object],
+        *,
+        batch_size: int = 32,
+        validate: bool = True,
+        checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+        concurrency: int | None = None,
+        on_error: OnError = "raise",
+        incomplete: Incomplete = "raise",
+        write_empty_chunks: bool = False,
+        max_bytes: int | None = None,
+        progress: Progress = None,
+    ) -> WriteReport:
+        """Writes what a source gives, in bounded memory; each stored object is put once.
+
+        An entry of the source is a pair of chunk coordinates and data, a pair of a region (slices
+        without steps) and data, or what a stream yields, whose region says where it goes. Entries
+        may come in any order, and be parts of chunks, chunks, or shards: what belongs to a chunk or
+        shard that is not complete waits, in memory and then in a temporary file. The source is
+        asked in the calling thread, and only when there is room for what it gives.
+
+        Args:
+            source: The entries. A source may use the memory of its data again for the next entry.
+            batch_size: Chunks (of a sharded array shards) that are put between two times that the
+                checkpoint is saved.
+            validate: Data must have the array's dtype, and the shape of their place. Otherwise
+                they are cast and broadcast as in an assignment. That coordinates and regions lie
+                inside the array, and that nothing comes twice, is always checked.
+            checkpoint: A file that keeps what is complete. Where the process is killed, the same
+                call with the same source writes only what is missing.
+            concurrency: Threads that encode and put: the machine's cores by default, or
+                `zlab.settings.fetch_concurrency` to a store that is not local.
+            on_error: What becomes of an entry that does not fit, or a chunk that cannot be written:
+                `"raise"` ends the write, `"skip"` goes on and lists it in the report, and so does a
+                function, which is called with the error.
+            incomplete: What becomes of chunks and shards that the source leaves incomplete:
+                `"raise"` is an error for each, `"merge"` puts them together with what is stored, or
+                with the fill value where there is nothing.
+            write_empty_chunks: Store chunks that hold nothing but the fill value too; otherwise
+                they are left out, and deleted where they were stored.
+            max_bytes: Bytes that wait or are being encoded at most; `zlab.settings.memory_budget`
+                by default, which bounds all streams together.
+            progress: Called with a `zlab.telemetry.StreamProgress` as chunks are done, in the
+                calling thread; `True` for a bar.
+
+        Returns:
+            What was written, left out, skipped, and what failed.
+
+        Raises:
+            EntryError: An entry does not fit the array or comes twice, or something is incomplete.
+            ChunkWriteError: A chunk could not be encoded or put; those before it are written.
+            CheckpointError: The checkpoint belongs to another array or source.
+            ReadOnlyError: The array was opened for reading.
+            ValueError: `batch_size`, `concurrency` or `max_bytes` is less than 1.
+
+        Example:
+            >>> import numpy as np, zlab
+            >>> source = zlab.create_array({}, data=np.arange(12).reshape(4, 3), chunks=(1, 3))
+            >>> target = zlab.create_array({}, shape=(4, 3), chunks=(2, 1), dtype="int64")
+            >>> report = target.write_stream(source.stream_chunks())
+            >>> report.nentries, report.written, bool((target[...] == source[...]).all())
+            (4, 6, True)
+        """
+        return write_stream(
+            self.writable_layout(),
+            source,
+            batch_size=batch_size,
+            validate=validate,
+            checkpoint=checkpoint,
+            concurrency=concurrency,
+            on_error=on_error,
+            incomplete=incomplete,
+            write_empty_chunks=write_empty_chunks,
+            max_bytes=max_bytes,
+            progress=progress,
         )
 
     def resize(self, shape: Sequence[int] | int) -> None:

@@ -1,21 +1,30 @@
 """Arrays larger than memory, as streams of chunks and of slices."""
 
-from zlab.stream.chunks import Chunk, ChunkStream, stream_chunks
+from zlab.stream.chunks import ChunkStream, stream_chunks
+from zlab.stream.loader import Chunk
 from zlab.stream.plan import StreamPlan
 from zlab.stream.samples import SampleStream, stream_samples
 from zlab.stream.slices import Slice, SlicePlan, SliceStream, stream_slices
-from zlab.stream.stream import Stream
+from zlab.stream.stats import Stats
+from zlab.stream.stream import Derived, Stream
+from zlab.stream.tally import StreamReport
+from zlab.stream.together import ZipStream, stream_zip
 
 __all__ = [
     "Chunk",
     "ChunkStream",
+    "Derived",
     "SampleStream",
     "Slice",
     "SlicePlan",
     "SliceStream",
+    "Stats",
     "Stream",
     "StreamPlan",
+    "StreamReport",
+    "ZipStream",
     "stream_chunks",
     "stream_samples",
     "stream_slices",
+    "stream_zip",
 ]
