@@ -169,9 +169,7 @@ def test_links_are_followed_and_cycles_are_not(tmp_path: Path) -> None:
     store.put("b/0", b"here")
     (tmp_path / "s/a").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "s/b/up").symlink_to(tmp_path / "s")
-    (tmp_path / "s/b/nothing").symlink_to(tmp_path / "nowhere")
     assert store.get("a/c/0") == b"there"
-    assert store.get("b/nothing") is None
     assert sorted(store.list()) == [Entry("a/c/0", 5), Entry("b/0", 4)]
     store.delete_prefix("a")  # the link, not what it points to
     assert store.get("a/c/0") is None
@@ -179,6 +177,48 @@ def test_links_are_followed_and_cycles_are_not(tmp_path: Path) -> None:
     store.delete_prefix("")
     assert list(store.list()) == []
     assert elsewhere.get("c/0") == b"there"
+
+
+@posix
+@pytest.mark.parametrize("link", ["a.zarr/c/0", "a.zarr/c", "a.zarr"])
+def test_what_lies_behind_a_link_that_leads_nowhere_is_not_absent(
+    tmp_path: Path, link: str
+) -> None:
+    store = LocalStore(tmp_path / "s")
+    store.put("a.zarr/c/0", b"far")
+    store.put("b", b"near")
+    (tmp_path / "s" / link).rename(tmp_path / "disk")
+    (tmp_path / "s" / link).symlink_to(tmp_path / "disk")
+    assert store.get("a.zarr/c/0") == b"far"
+    assert sorted(store.list()) == [Entry("a.zarr/c/0", 3), Entry("b", 4)]
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    for call in (
+        lambda: store.get("a.zarr/c/0"),
+        lambda: store.get("a.zarr/c/0", Suffix(1)),
+        lambda: store.nbytes("a.zarr/c/0"),
+        lambda: list(store.list()),
+        lambda: list(store.list(link)),
+    ):
+        with pytest.raises(StoreError, match=r"leads to nothing.*not mounted") as caught:
+            call()
+        assert caught.value.key in (link, "a.zarr/c/0")
+    assert store.get("b") == b"near"
+    assert store.get("b/0") is None
+    assert store.get("elsewhere/c/0") is None
+    # a listing of one level shows what stands beside it all the same
+    folder, _, _ = link.rpartition("/")
+    assert Entry(link, 0) in store.list_dir(folder).entries
+    store.delete(link)
+    assert store.get("a.zarr/c/0") is None
+
+
+@posix
+def test_a_lock_of_an_editor_is_no_object(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("zarr.json", b"{}")
+    (tmp_path / ".#zarr.json").symlink_to("somebody@somewhere.1234:5678")  # as Emacs makes it
+    assert list(store.list()) == [Entry("zarr.json", 2)]
+    assert store.list_dir() == Listing([Entry("zarr.json", 2)], [])
 
 
 @posix

@@ -59,7 +59,8 @@ class LocalStore:
     """Objects as files below a directory.
 
     Symbolic links are followed, as every program that reads a directory does: whoever serves
-    stores of strangers confines the directory itself.
+    stores of strangers confines the directory itself. What lies behind a link that leads nowhere,
+    to a disk that is not mounted perhaps, is not absent: reading and listing it are errors.
 
     Args:
         path: The directory.
@@ -124,7 +125,7 @@ class LocalStore:
         try:
             file = patiently(os.open, path, _READ)
         except (FileNotFoundError, NotADirectoryError):
-            self._check_root(key)
+            self._check_absent(path, key)
             return None
         except OSError as error:
             if os.path.isdir(path):  # Windows does not open one
@@ -224,11 +225,14 @@ class LocalStore:
     def list_dir(self, prefix: str = "") -> Listing:
         """One level below a prefix; empty where there is no such directory.
 
+        A link that leads nowhere is listed as an object without bytes, so that it hides nothing
+        beside it; reading it is an error.
+
         Raises:
             StoreError: The directory cannot be read.
         """
         files, directories = self._scan(prefix)
-        sizes = [(entry.name, _nbytes(entry)) for entry in files]
+        sizes = [(entry.name, 0 if _leads_nowhere(entry) else _nbytes(entry)) for entry in files]
         return Listing(
             sorted(
                 Entry(_join(prefix, name), nbytes) for name, nbytes in sizes if nbytes is not None
@@ -246,7 +250,7 @@ class LocalStore:
         try:
             status = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
-            self._check_root(key)
+            self._check_absent(path, key)
             return None
         except OSError as error:
             raise storage_error(error, "the file cannot be looked up", self.name, key) from error
@@ -287,10 +291,33 @@ class LocalStore:
     def _directory(self, prefix: str) -> str:
         return self._file(prefix) if check_prefix(prefix, self.name) else f"{self._root}/"
 
-    def _check_root(self, key: str) -> None:
-        # absent is proven only where the directory itself is there, or never was
+    def _check_absent(self, path: str, key: str) -> None:
+        """Raises where it is not proven that there is no such file or directory.
+
+        That takes a directory above it which is there; links that lead nowhere prove nothing.
+        """
+        while len(path) > len(self._root):
+            try:
+                status = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                path = path[: path.rindex("/")]
+                continue
+            except OSError as error:
+                what = "the file cannot be looked up"
+                raise storage_error(error, what, self.name, key) from error
+            if stat.S_ISLNK(status.st_mode) and not os.path.exists(path):
+                raise self._dangling(path, key)
+            return
         if self._found and not os.path.isdir(self.name):
             raise StoreNotFoundError("the store's directory has vanished", store=self.name, key=key)
+
+    def _dangling(self, link: str, key: str) -> StoreError:
+        return StoreError(
+            "a symbolic link leads to nothing",
+            store=self.name,
+            key=key,
+            hint=f"{link!r} is the link; what it leads to may be on a disk that is not mounted",
+        )
 
     def _write(self, directory: str, path: str, value: Buffer) -> None:
         while True:
@@ -338,6 +365,8 @@ class LocalStore:
                 nbytes = _nbytes(entry)
                 if nbytes is not None:
                     yield Entry(_join(below, entry.name), nbytes)
+                elif _leads_nowhere(entry):
+                    raise self._dangling(entry.path, _join(below, entry.name))
             pending.extend(
                 _join(below, entry.name)
                 for entry in directories
@@ -357,7 +386,7 @@ class LocalStore:
                     elif not _is_leftover(entry.name):
                         files.append(entry)
         except (FileNotFoundError, NotADirectoryError):
-            self._check_root(prefix)
+            self._check_absent(directory.rstrip("/"), prefix)
         except OSError as error:
             what = "the directory cannot be listed"
             raise storage_error(error, what, self.name, prefix) from error
@@ -453,8 +482,12 @@ def _is_partial(name: str) -> bool:
 
 
 def _is_leftover(name: str) -> bool:
-    """Files that other programs leave in stores: of killed writers, locks, macOS's folder view."""
-    return name.endswith((_PARTIAL_SUFFIX, ".lock")) or name == ".DS_Store"
+    """What other programs leave in stores: killed writers, locks, editors, macOS's folder view."""
+    return name.endswith((_PARTIAL_SUFFIX, ".lock")) or name.startswith(".#") or name == ".DS_Store"
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and os.path.lexists(entry.path) and not os.path.exists(entry.path)
 
 
 def _leads_up(link: str) -> bool:
