@@ -198,7 +198,7 @@ def values_of(dtype: np.dtype[Any]) -> Any:
     numbers = np.arange(15).reshape(SHAPE) % 3
     if dtype.kind == "T":
         return numbers.astype(str).astype(dtype)
-    if dtype == object:
+    if dtype.hasobject and not dtype.names:
         return np.array([bytes(int(n)) for n in numbers.flat], object).reshape(SHAPE)
     return numbers.astype(dtype)
 
@@ -320,7 +320,7 @@ def bits_of(dtype: np.dtype[Any]) -> Any:
     """Elements of all bits, but for those that a type of less than a byte has not."""
     if dtype.kind == "T":
         return np.array(["", "é", "two words"] * 5, dtype).reshape(SHAPE)
-    if dtype == object:
+    if dtype.hasobject and not dtype.names:
         return np.array([b"", b"\0", b"xyz"] * 5, object).reshape(SHAPE)
     if dtype.kind == "U":
         return np.array(["", "é", "abc"] * 5).astype(dtype).reshape(SHAPE)
