@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
 
+from zlab.telemetry.events import CacheEvict
+from zlab.telemetry.hub import hub
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -82,12 +85,13 @@ class Cache:
         """A valid entry, `None` where there is none."""
         entry = self._entries.get((store, key, part))
         if entry is None or entry.version != store.version(key):
-            self._misses += 1
+            with self._lock:
+                self._misses += 1
             return None
         with self._lock:
             if (store, key, part) in self._entries:
                 self._entries.move_to_end((store, key, part))
-        self._hits += 1
+            self._hits += 1
         return entry
 
     def put(
@@ -107,14 +111,20 @@ class Cache:
         array.flags.writeable = False
         # only a cache that holds something is told of writes
         _caches.add(self)
+        evicted: list[CacheEvict] = []
         with self._lock:
             self._remove(store, key, part)
             self._entries[store, key, part] = Entry(array, version)
             self._parts.setdefault((store, key), set()).add(part)
             self._nbytes += array.nbytes
             while self._nbytes > self._max_nbytes:
-                self._remove(*next(iter(self._entries)))
+                (home, name, piece), old = next(iter(self._entries.items()))
+                self._remove(home, name, piece)
                 self._evictions += 1
+                evicted.append(CacheEvict(home.name, name, piece, old.array.nbytes, self._nbytes))
+        # not under the lock: a listener may read
+        for event in evicted:
+            hub.emit(event)
 
     def drop(self, store: Store, key: str) -> None:
         """Forgets all parts of an object."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from zlab.config import settings
 from zlab.engine.plan import Run, plan_runs, plan_shard_runs
-from zlab.engine.record import Recorder
+from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.workers import Team
 from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zlab.engine.cache import Cache
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob
+    from zlab.engine.record import ArrayCall
     from zlab.engine.selection import Region
     from zlab.memory import Buffer
     from zlab.stores.base import Store
@@ -79,17 +80,19 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
     if width == 0:
         return
     local = layout.store.local
-    if local and width == 1:
-        for run in runs:
-            _read_run(layout, run, box, None)
-        return
-    slots = None if local else threading.BoundedSemaphore(settings.threads)
+    with array_call(layout, "read", box.nbytes) as call:
+        if local and width == 1:
+            for run in runs:
+                _read_run(layout, run, box, None, call)
+            return
+        slots = None if local else threading.BoundedSemaphore(settings.threads)
 
-    # many requests wait for the store at once, but only as many threads decode as there are cores
-    def work(run: Run) -> None:
-        _read_run(layout, run, box, slots)
+        # many requests wait for the store at once, but only as many threads decode as there are
+        # cores
+        def work(run: Run) -> None:
+            _read_run(layout, run, box, slots, call)
 
-    Team(runs, work).run(width, caller_works=local)
+        Team(runs, work).run(width, caller_works=local)
 
 
 _SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads
@@ -154,20 +157,21 @@ def _read_run(
     run: Run,
     box: NDArray[Any],
     slots: threading.BoundedSemaphore | None,
+    call: ArrayCall | None,
 ) -> None:
-    recorder = Recorder.start(layout, "read", len(run.jobs))
+    recorder = Recorder.start(layout, "read", len(run.jobs), call)
     fill = layout.fill
     turn = nullcontext() if slots is None else slots
-    before = perf_counter()
+    before = 0.0 if recorder is None else perf_counter()
     job = run.jobs[0]
     try:
         if layout.access.cache is not None:
-            run = place_cached(layout, layout.access.cache, run, box)
+            run = place_cached(layout, layout.access.cache, run, box, recorder)
             if not run.jobs:
                 return
         cached_as = _cached_as(layout, run)
         for job, data in fetch_run(layout, run):
-            fetched = perf_counter()
+            fetched = 0.0 if recorder is None else perf_counter()
             view = job.part_of(box)
             if data is None:
                 if layout.access.missing == "raise":
@@ -176,8 +180,8 @@ def _read_run(
             else:
                 with turn:
                     decode_part(layout, data, job, view, cached_as.get(job.coords))
-            done = perf_counter()
             if recorder is not None:
+                done = perf_counter()
                 recorder.add(
                     job.coords,
                     -1 if data is None else len(data),
@@ -185,7 +189,7 @@ def _read_run(
                     fetched - before,
                     done - fetched,
                 )
-            before = done
+                before = done
     except ZlabError as error:
         failure = error if isinstance(error, ChunkError) else read_failed(layout, job.coords, error)
         if recorder is not None:
@@ -228,9 +232,13 @@ def _cache_key(layout: ArrayLayout, coords: tuple[int, ...]) -> tuple[str, tuple
     return layout.key(layout.shard_of(coords)), coords
 
 
-def place_cached(layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any]) -> Run:
+def place_cached(
+    layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any], recorder: Recorder | None
+) -> Run:
     """Places the chunks that are in a cache; returns the run of the others."""
     others = []
+    hits: list[tuple[int, ...]] = []
+    nbytes = 0
     for job in run.jobs:
         key, part = _cache_key(layout, job.coords)
         kept = cache.get(layout.store, key, part)
@@ -238,6 +246,11 @@ def place_cached(layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any])
             others.append(job)
         else:
             job.part_of(box)[...] = kept.array[job.source]
+            if recorder is not None:
+                hits.append(job.coords)
+                nbytes += kept.array.nbytes
+    if recorder is not None:
+        recorder.look_ups(hits, [job.coords for job in others], nbytes)
     return Run(run.shard, others)
 
 

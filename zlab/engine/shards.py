@@ -16,9 +16,10 @@ import numpy as np
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
 from zlab.engine.cache import Entry
+from zlab.engine.record import tell_look_ups
 from zlab.errors import ChunkReadError, CodecError
 from zlab.stores.base import Range, Suffix
-from zlab.telemetry.events import CacheRun, RangeRead, ShardIndexRead
+from zlab.telemetry.events import RangeRead, ShardIndexRead
 from zlab.telemetry.hub import hub
 
 if TYPE_CHECKING:
@@ -355,11 +356,10 @@ def _coalesce(places: list[_Place[T]]) -> Iterator[list[_Place[T]]]:
 
 
 def _tell_look_up(layout: ArrayLayout, shard: tuple[int, ...], kept: Entry | None) -> None:
-    hits, misses = ([], [shard]) if kept is None else ([shard], [])
-    nbytes = 0 if kept is None else kept.array.nbytes
-    hub.record(
-        CacheRun(layout.store.name, layout.path, "index", hits, misses, nbytes, perf_counter())
-    )
+    if kept is None:
+        tell_look_ups(layout, "index", [], [shard], 0)
+    else:
+        tell_look_ups(layout, "index", [shard], [], kept.array.nbytes)
 
 
 def _tell_index(

@@ -19,7 +19,7 @@ from zlab.config import settings
 from zlab.engine.cache import forget
 from zlab.engine.locks import threads
 from zlab.engine.read import plan, read_failed, scratch
-from zlab.engine.record import Recorder
+from zlab.engine.record import Recorder, array_call
 from zlab.engine.selection import Span
 from zlab.engine.workers import Team
 from zlab.errors import AlignmentError, ChunkError, ChunkWriteError, CodecError, ZlabError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zlab.codecs.sharding import ShardingCodec
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob, Run
+    from zlab.engine.record import ArrayCall
     from zlab.engine.selection import Region
     from zlab.memory import Buffer
 
@@ -104,14 +105,15 @@ def write_runs(
     """Has workers write runs from the box that they were planned for."""
     if width == 0:
         return
-    write = partial(
-        _write_chunks if layout.sharding is None else _write_shard,
-        layout,
-        box,
-        write_empty_chunks=write_empty_chunks,
-    )
-
-    Team(runs, write).run(width, caller_works=layout.store.local)
+    with array_call(layout, "write", box.nbytes) as call:
+        write = partial(
+            _write_chunks if layout.sharding is None else _write_shard,
+            layout,
+            box,
+            call=call,
+            write_empty_chunks=write_empty_chunks,
+        )
+        Team(runs, write).run(width, caller_works=layout.store.local)
 
 
 def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
@@ -155,9 +157,14 @@ def _merged(
 
 
 def _write_chunks(
-    layout: ArrayLayout, box: NDArray[Any], run: Run, *, write_empty_chunks: bool
+    layout: ArrayLayout,
+    box: NDArray[Any],
+    run: Run,
+    *,
+    call: ArrayCall | None,
+    write_empty_chunks: bool,
 ) -> None:
-    recorder = Recorder.start(layout, "write", len(run.jobs))
+    recorder = Recorder.start(layout, "write", len(run.jobs), call)
     store = layout.store
     job = run.jobs[0]
     try:
@@ -242,12 +249,17 @@ def _write_failed(
 
 
 def _write_shard(
-    layout: ArrayLayout, box: NDArray[Any], run: Run, *, write_empty_chunks: bool
+    layout: ArrayLayout,
+    box: NDArray[Any],
+    run: Run,
+    *,
+    call: ArrayCall | None,
+    write_empty_chunks: bool,
 ) -> None:
     sharding, shard = layout.sharding, run.shard
     if sharding is None or shard is None:
         return
-    recorder = Recorder.start(layout, "write", len(run.jobs))
+    recorder = Recorder.start(layout, "write", len(run.jobs), call)
     try:
         with layout.access.locks.hold(layout.store, layout.key(shard)):
             write = _ShardWrite(layout, sharding, shard, write_empty_chunks)
