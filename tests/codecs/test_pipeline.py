@@ -354,3 +354,33 @@ def test_random_chains_come_back(data: st.DataObject) -> None:
     for out in (np.empty(shape, dtype), np.empty(shape, dtype, "F")):
         made.decode(encoded, out)
         assert out.tobytes() == raw
+
+
+def test_a_batch_is_what_the_chunks_are_one_by_one(pipeline: Callable[..., Any]) -> None:
+    made = pipeline(
+        {"name": "transpose", "configuration": {"order": [1, 0]}},
+        {"name": "bytes", "configuration": {"endian": "big"}},
+        {"name": "zstd", "configuration": {"level": 1}},
+        shape=(3, 40),
+        dtype="int32",
+    )
+    assert made.batch_length == 64
+    chunks = [np.arange(n, n + 120, dtype="int32").reshape(3, 40) for n in range(5)]
+    encoded = [made.encode(chunk) for chunk in chunks]
+    decoded = made.decode_batch(encoded)
+    assert decoded is not None
+    for one, chunk in zip(decoded, chunks, strict=True):
+        np.testing.assert_array_equal(one, chunk)
+    assert made.decode_batch([*encoded, b"no frame"]) is None
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [["bytes"], ["bytes", "gzip"], ["bytes", "zstd", "crc32c"]],
+)
+def test_codecs_that_know_no_batches_have_none(
+    pipeline: Callable[..., Any], codecs: list[str]
+) -> None:
+    made = pipeline(*codecs, shape=(40,), dtype="uint8")
+    assert made.batch_length == 1
+    assert made.decode_batch([made.encode(np.zeros(40, "uint8"))]) is None

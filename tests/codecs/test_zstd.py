@@ -173,3 +173,47 @@ def test_a_frame_cut_anywhere_is_an_error(
 def test_what_is_no_frame_is_an_error(bytes_codec: Callable[..., Any], data: bytes) -> None:
     with pytest.raises(CodecError, match="'zstd'"):
         bytes_codec("zstd").decode(data)
+
+
+@given(data=st.lists(st.binary(min_size=300, max_size=300), min_size=1, max_size=9))
+def test_many_chunks_are_decoded_at_one_go(data: list[bytes]) -> None:
+    codec: Any = registry.get("zstd").from_config({"level": 1}, 300, 1)
+    decoded = codec.decode_many([memoryview(codec.encode(one)) for one in data])
+    assert [bytes(one) for one in decoded] == data
+
+
+ODD = {
+    **{name: frame for name, frame in FRAMES.items() if name != "no size"},
+    "truncated": zstd.compress(TEXT)[:-1],
+    "bytes behind it": zstd.compress(TEXT) + b"x",
+    "another size": zstd.compress(TEXT[:-1]),
+    "a wrong checksum": zstd.compress(TEXT, 1, True)[:-1] + b"?",
+    "nothing": b"",
+    "no frame": bytes(100),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_chunk_among_many_has_them_decoded_one_by_one(
+    bytes_codec: Callable[..., Any], name: str
+) -> None:
+    codec = bytes_codec("zstd", nbytes=len(TEXT))
+    usual = codec.encode(TEXT)
+    assert codec.decode_many([usual, ODD[name]]) is None
+    assert [bytes(one) for one in codec.decode_many([usual, usual])] == [TEXT, TEXT]
+
+
+def test_a_chunk_of_one_value_is_a_block_that_repeats(bytes_codec: Callable[..., Any]) -> None:
+    codec = bytes_codec("zstd", nbytes=4096)
+    decoded = codec.decode_many([codec.encode(bytes(4096)), codec.encode(b"a" * 4096)])
+    assert [bytes(one) for one in decoded] == [bytes(4096), b"a" * 4096]
+
+
+@pytest.mark.parametrize("nbytes", [None, 0, 1 << 20])
+def test_chunks_that_are_not_small_are_not_decoded_at_one_go(
+    bytes_codec: Callable[..., Any], nbytes: int | None
+) -> None:
+    codec = bytes_codec("zstd", nbytes=nbytes)
+    data = bytes(nbytes or 0)
+    assert codec.decode_many([codec.encode(data)] * 2) is None
+    assert codec.decode_many([]) is None

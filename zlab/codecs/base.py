@@ -139,7 +139,12 @@ class ArrayBytesCodec(Codec, Protocol):
 
 
 class BytesBytesCodec(Codec, Protocol):
-    """Turns bytes into bytes: compressors, checksums, shuffles."""
+    """Turns bytes into bytes: compressors, checksums, shuffles.
+
+    One that decodes many small chunks faster at one go than one by one may have a method
+    `decode_many` too: from a sequence of buffers to one of as many, or to `None` where it would
+    rather have them one by one, a corrupt one among them.
+    """
 
     kind: ClassVar[Literal["bytes-bytes"]]
     encoded_nbytes: int | None

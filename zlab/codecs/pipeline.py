@@ -20,7 +20,7 @@ from zlab.errors import CodecError, MetadataError, ZlabError
 from zlab.metadata.extension import NamedConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zlab.codecs.base import (
         Array,
@@ -37,6 +37,11 @@ _SHARDING = "sharding_indexed"
 # a decoder takes longer to look at an output than a chunk of this many bytes takes to copy
 _COPIED_NBYTES = 32 << 10
 
+# decoded bytes, and chunks, that a codec decodes at one go: enough that threads seldom wait for
+# each other, few enough to stay in a core's cache until they are copied to their places
+_BATCH_NBYTES = 256 << 10
+_BATCH_LENGTH = 64
+
 
 @final
 class Pipeline:
@@ -50,6 +55,7 @@ class Pipeline:
         encoded_nbytes: Bytes of every encoded chunk, or `None` where that depends on the values.
         sharding: The sharding codec, where it stands alone, so that an inner chunk can be read
             by its range of bytes.
+        batch_length: Chunks that `decode_batch` should be given at once, 1 where it cannot be.
 
     Example:
         >>> import numpy as np
@@ -87,6 +93,12 @@ class Pipeline:
         self._final = self._decoders[-1] if direct and self._decoders else None
         self._undo = self.array_codecs[::-1]
         self._decode_into = getattr(serializer, "decode_into", None)
+        self._decode_many: Callable[[Sequence[Buffer]], Sequence[Buffer] | None] | None = None
+        if len(self._decoders) == 1 and chunk.nbytes:
+            self._decode_many = getattr(self._decoders[0], "decode_many", None)
+        self.batch_length = 1
+        if self._decode_many is not None:
+            self.batch_length = max(1, min(_BATCH_LENGTH, _BATCH_NBYTES // chunk.nbytes))
         self._largest = max(chunk.nbytes, *(codec.encoded.nbytes for codec in self.array_codecs), 0)
         # where shards stand alone, their inner chunks are looked at one by one
         self._too_large = self.sharding is None and self._largest > settings.max_chunk_bytes
@@ -227,6 +239,26 @@ class Pipeline:
                 f"codec {name!r} cannot decode the chunk: {error}",
                 hint="The stored bytes are corrupt, or were written with other codecs",
             ) from error
+
+    def decode_batch(self, data: Sequence[Buffer]) -> list[Array] | None:
+        """Decodes small chunks at one go, into memory of their own.
+
+        Returns:
+            One array for each, or `None` where that cannot be done, or one of them is corrupt:
+            then `decode`, one by one, tells which.
+        """
+        if self._decode_many is None or self._too_large:
+            return None
+        try:
+            decoded = self._decode_many(data)
+            if decoded is None:
+                return None
+            arrays = [self.serializer.decode(one) for one in decoded]
+            for codec in self._undo:
+                arrays = [codec.decode(array) for array in arrays]
+        except CodecError:
+            return None
+        return arrays
 
     def check_limit(self) -> None:
         """Raises `CodecError` where a chunk has more bytes than the settings allow.

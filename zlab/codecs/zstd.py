@@ -21,7 +21,7 @@ from zlab.codecs.sizes import check_limit, check_size, deliver
 from zlab.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from zlab.memory import Buffer
 
@@ -29,6 +29,7 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 _MAGIC_NUMBER = 0xFD2FB528
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _MAX_BLOCK = 128 << 10
+_LAST_REPEATED = 0b011
 
 # up to here a context costs more than a copy of the result
 _SMALL_NBYTES = 64 << 10
@@ -38,7 +39,10 @@ class _Contexts(threading.local):
     """This thread's contexts."""
 
     def __init__(self) -> None:
-        self.decompress = zstandard.ZstdDecompressor().decompress
+        decompressor = zstandard.ZstdDecompressor()
+        self.decompress = decompressor.decompress
+        # some backends of zstandard have none
+        self.decompress_many = getattr(decompressor, "multi_decompress_to_buffer", None)
         self._compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
 
     def compressor(self, level: int, *, checksum: bool) -> zstandard.ZstdCompressor:
@@ -113,6 +117,27 @@ class ZstdCodec(BytewiseCodec):
             return self._decode_unusual(data, out)
         return deliver(self.name, decoded, out)
 
+    def decode_many(self, data: Sequence[Buffer]) -> Sequence[Buffer] | None:
+        """Decodes many small chunks without taking the interpreter's lock in between.
+
+        Returns:
+            The chunks; `None` where they are not small, or not all of them are what this library
+            writes, one frame of one block.
+        """
+        nbytes, decompress_many = self._nbytes, _contexts.decompress_many
+        if not nbytes or nbytes > _SMALL_NBYTES or decompress_many is None or not data:
+            return None
+        # it would not tell that bytes follow the frame
+        if not all(map(_is_one_block, data)):
+            return None
+        try:
+            decoded: Sequence[Buffer] = decompress_many(
+                data, decompressed_sizes=struct.pack("Q", nbytes) * len(data), threads=1
+            )
+        except zstandard.ZstdError:
+            return None
+        return decoded
+
     def _decode_unusual(self, data: Buffer, out: memoryview | None) -> Buffer:
         """Several frames, or frames of unknown size, or a size that is not known beforehand."""
         most, exact = frame_sizes(data)
@@ -139,6 +164,27 @@ for _descriptor in range(256):
     _CONTENT_SIZE.append(
         (_at, struct.Struct(_form), 256 if _form == "<H" else 0) if _form else None
     )
+
+
+# by the same: where the first block starts, and what follows the last one
+_BLOCK_AT = [
+    5 + (1 - (descriptor >> 5 & 1)) + (0, 1, 2, 4)[descriptor & 3]
+    + (descriptor >> 5 & 1, 2, 4, 8)[descriptor >> 6]
+    for descriptor in range(256)
+]  # fmt: skip
+
+
+def _is_one_block(data: Buffer) -> bool:
+    """Whether the bytes are one frame of one block, and nothing behind it."""
+    try:
+        descriptor = data[4]
+        at = _BLOCK_AT[descriptor]
+        header: int = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+    except IndexError:
+        return False
+    # of a repeated byte the header states how often, and the block is that byte
+    size = 1 if header & 7 == _LAST_REPEATED else header >> 3
+    return header & 1 == 1 and at + 3 + size + (descriptor & 4) == len(data)
 
 
 def _first_content_size(data: Buffer) -> int | None:

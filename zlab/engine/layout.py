@@ -36,6 +36,7 @@ class ArrayLayout:
         chunks: The grid of chunks; of a sharded array, of inner chunks, the innermost ones.
         sharding: The codec of the shards, or `None`.
         access: The options of the handle.
+        batch_length: Chunks that are decoded at one go.
         index_cache: Where shard indices are kept. Without a cache of the user's it lives as long
             as the handle, so that it keeps no store alive.
     """
@@ -46,6 +47,7 @@ class ArrayLayout:
         "_pipelines",
         "_prefix",
         "access",
+        "batch_length",
         "chunks",
         "dtype",
         "fill",
@@ -87,6 +89,7 @@ class ArrayLayout:
                 self._pipeline = first
             self.sharding: ShardingCodec | None = first.sharding
             self.chunks = self.objects
+            self.batch_length = self._batch_length(first)
             if self.sharding is not None:
                 shape = self.sharding.innermost.chunk.shape
                 self.chunks = Grid.regular(metadata.shape, shape)
@@ -96,6 +99,12 @@ class ArrayLayout:
 
     def __reduce__(self) -> tuple[object, ...]:
         return ArrayLayout, (self.node_store, self.path, self.metadata, self.access)
+
+    def _batch_length(self, pipeline: Pipeline) -> int:
+        if self._pipeline is None:
+            # chunks of several shapes
+            return 1
+        return (pipeline if pipeline.sharding is None else pipeline.sharding.innermost).batch_length
 
     def _resolve(self, shape: tuple[int, ...]) -> Pipeline:
         pipeline = self._pipelines.get(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice, pairwise, product
+from itertools import islice, pairwise, product, repeat
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,16 +128,24 @@ def _crossed(parts: tuple[slice | NDArray[np.intp], ...]) -> Any:
 
 
 def _jobs(pieces: Sequence[Sequence[Piece]]) -> Iterator[ChunkJob]:
-    has_picks = any(
-        axis_pieces and not isinstance(axis_pieces[0].source, slice) for axis_pieces in pieces
+    if not all(pieces):
+        return iter(())
+    # a chunk's job costs less than the decoding of a few kilobytes: no Python runs for each
+    columns = [tuple(zip(*axis_pieces, strict=True)) for axis_pieces in pieces]
+    coords, sources, targets, wholes, covers = zip(*columns, strict=True) if columns else ((),) * 5
+    crossed: Iterator[tuple[Any, ...]] = product(*sources)
+    if any(not isinstance(parts[0], slice) for parts in sources):
+        crossed = map(_crossed, crossed)
+    return map(
+        ChunkJob, product(*coords), crossed, product(*targets), _every(wholes), _every(covers)
     )
-    for parts in product(*pieces):
-        chunk, source, target, whole, covers = (
-            zip(*parts, strict=True) if parts else ((), (), (), (), ())
-        )
-        if has_picks:
-            source = _crossed(source)
-        yield ChunkJob(chunk, source, target, all(whole), all(covers))
+
+
+def _every(flags: Sequence[Sequence[bool]]) -> Iterator[bool]:
+    """Of each combination of the axes' pieces, whether all of them say so."""
+    if all(map(all, flags)):
+        return repeat(True)  # noqa: FBT003  the value that is repeated
+    return map(all, product(*flags))
 
 
 def plan_runs(

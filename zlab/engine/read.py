@@ -6,7 +6,8 @@ import threading
 from contextlib import nullcontext
 from math import prod
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -152,54 +154,155 @@ def read_failed(
     )
 
 
+_Fetched: TypeAlias = "tuple[ChunkJob, Buffer, float]"
+"""A chunk's job, its encoded bytes, and the seconds that they took."""
+
+
+class _Reading:
+    """A run that is being read: telemetry learns how it goes, and errors of which chunk they are.
+
+    Args:
+        layout: Of the array.
+        run: What is read.
+        turn: Entered while chunks are decoded, so that not all who fetch decode at once.
+        call: The read that the run belongs to, where somebody wants to know of it.
+    """
+
+    __slots__ = ("_absent_s", "_job", "_layout", "_turn", "recorder")
+
+    def __init__(
+        self,
+        layout: ArrayLayout,
+        run: Run,
+        turn: AbstractContextManager[object] | None,
+        call: ArrayCall | None = None,
+    ) -> None:
+        self._layout = layout
+        self._job = run.jobs[0]
+        self._absent_s = 0.0
+        self._turn = turn or nullcontext()
+        self.recorder = Recorder.start(layout, "read", len(run.jobs), call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        recorder = self.recorder
+        try:
+            if isinstance(error, ZlabError):
+                failure = (
+                    error
+                    if isinstance(error, ChunkError)
+                    else read_failed(self._layout, self._job.coords, error)
+                )
+                if recorder is not None:
+                    recorder.fail(failure)
+                if failure is not error:
+                    raise failure from error
+        finally:
+            if recorder is not None:
+                recorder.stop()
+
+    def batches(self, run: Run) -> Iterator[ChunkJob | list[_Fetched]]:
+        """Fetches the chunks of a run.
+
+        Returns:
+            Those that are there, as many at a time as are decoded together; of an absent one its
+            job alone.
+        """
+        layout = self._layout
+        # where the next chunk may take long to come, none waits for it
+        together = run.shard is not None or layout.store.local
+        length = layout.batch_length if together else 1
+        batch: list[_Fetched] = []
+        before = perf_counter()
+        for job, data in fetch_run(layout, run):
+            self._job = job
+            now = perf_counter()
+            if data is None:
+                self._absent_s = now - before
+                yield job
+            else:
+                batch.append((job, data, now - before))
+                if len(batch) >= length:
+                    yield batch
+                    batch = []
+            before = perf_counter()
+        if batch:
+            yield batch
+
+    def tell_absent(self, job: ChunkJob, nbytes: int) -> None:
+        """The chunk that `batches` found absent last was seen as so many bytes."""
+        if self.recorder is not None:
+            self.recorder.add(job.coords, -1, nbytes, self._absent_s, 0.0)
+
+    def decode(
+        self,
+        batch: list[_Fetched],
+        views: Callable[[ChunkJob], NDArray[Any]],
+        cached_as: Mapping[tuple[int, ...], _CachedAs] = MappingProxyType({}),
+    ) -> list[NDArray[Any]]:
+        """Decodes chunks and places their parts.
+
+        Args:
+            batch: From `batches`.
+            views: Where the part of a chunk goes.
+            cached_as: What chunks are to be kept as.
+
+        Returns:
+            The views.
+        """
+        layout = self._layout
+        with self._turn:
+            before = perf_counter()
+            placed = [views(job) for job, _, _ in batch]
+            arrays = None
+            if len(batch) > 1 and not cached_as:
+                pipeline = layout.chunk_pipeline(batch[0][0].coords)
+                arrays = pipeline.decode_batch([data for _, data, _ in batch])
+            if arrays is None:
+                for (job, data, _), view in zip(batch, placed, strict=True):
+                    self._job = job
+                    decode_part(layout, data, job, view, cached_as.get(job.coords))
+            else:
+                for (job, _, _), array, view in zip(batch, arrays, placed, strict=True):
+                    view[...] = array if job.whole else array[job.source]
+            seconds = perf_counter() - before
+        if self.recorder is not None:
+            each = seconds / len(batch)
+            for (job, data, fetch_s), view in zip(batch, placed, strict=True):
+                self.recorder.add(job.coords, len(data), view.nbytes, fetch_s, each)
+        return placed
+
+
 def _read_run(
     layout: ArrayLayout,
     run: Run,
     box: NDArray[Any],
-    slots: threading.BoundedSemaphore | None,
+    turn: AbstractContextManager[object] | None,
     call: ArrayCall | None,
 ) -> None:
-    recorder = Recorder.start(layout, "read", len(run.jobs), call)
-    fill = layout.fill
-    turn = nullcontext() if slots is None else slots
-    before = 0.0 if recorder is None else perf_counter()
-    job = run.jobs[0]
-    try:
+    with _Reading(layout, run, turn, call) as reading:
+        cached_as: Mapping[tuple[int, ...], _CachedAs] = {}
         if layout.access.cache is not None:
-            run = place_cached(layout, layout.access.cache, run, box, recorder)
+            run = place_cached(layout, layout.access.cache, run, box, reading.recorder)
             if not run.jobs:
                 return
-        cached_as = _cached_as(layout, run)
-        for job, data in fetch_run(layout, run):
-            fetched = 0.0 if recorder is None else perf_counter()
-            view = job.part_of(box)
-            if data is None:
-                if layout.access.missing == "raise":
-                    raise absent(layout, job.coords)
-                view[...] = fill
+            cached_as = _cached_as(layout, layout.access.cache, run)
+        for batch in reading.batches(run):
+            if isinstance(batch, list):
+                reading.decode(batch, lambda job: job.part_of(box), cached_as)
+            elif layout.access.missing == "raise":
+                raise absent(layout, batch.coords)
             else:
-                with turn:
-                    decode_part(layout, data, job, view, cached_as.get(job.coords))
-            if recorder is not None:
-                done = perf_counter()
-                recorder.add(
-                    job.coords,
-                    -1 if data is None else len(data),
-                    view.nbytes,
-                    fetched - before,
-                    done - fetched,
-                )
-                before = done
-    except ZlabError as error:
-        failure = error if isinstance(error, ChunkError) else read_failed(layout, job.coords, error)
-        if recorder is not None:
-            recorder.fail(failure)
-        if failure is error:
-            raise
-        raise failure from error
-    finally:
-        if recorder is not None:
-            recorder.stop()
+                view = batch.part_of(box)
+                view[...] = layout.fill
+                reading.tell_absent(batch, view.nbytes)
 
 
 def absent(layout: ArrayLayout, coords: tuple[int, ...]) -> ChunkReadError:
@@ -254,12 +357,9 @@ def place_cached(
     return Run(run.shard, others)
 
 
-def _cached_as(layout: ArrayLayout, run: Run) -> dict[tuple[int, ...], _CachedAs]:
-    """What the chunks of a run will be cached as; nothing where there is no cache."""
+def _cached_as(layout: ArrayLayout, cache: Cache, run: Run) -> dict[tuple[int, ...], _CachedAs]:
+    """What the chunks of a run will be cached as."""
     cached_as: dict[tuple[int, ...], _CachedAs] = {}
-    cache = layout.access.cache
-    if cache is None:
-        return cached_as
     for job in run.jobs:
         key, part = _cache_key(layout, job.coords)
         cached_as[job.coords] = _CachedAs(cache, key, part, layout.store.version(key))
@@ -344,38 +444,18 @@ def load_run(
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
     """
-    recorder = Recorder.start(layout, "read", len(run.jobs))
-    turn = nullcontext() if turn is None else turn
-    before = perf_counter()
-    job = run.jobs[0]
-    try:
-        for job, data in fetch_run(layout, run):
-            fetched = perf_counter()
-            array = None
-            if data is not None:
-                shape = tuple(part.stop - part.start for part in job.target)
-                with turn:
-                    array = empty(shape, layout.dtype)
-                    decode_part(layout, data, job, array)
-            done = perf_counter()
-            nbytes_stored = 0 if data is None else len(data)
-            if recorder is not None:
-                recorder.add(
-                    job.coords,
-                    -1 if data is None else nbytes_stored,
-                    0 if array is None else array.nbytes,
-                    fetched - before,
-                    done - fetched,
-                )
-            yield LoadedChunk(job, array, nbytes_stored)
-            before = perf_counter()
-    except ZlabError as error:
-        failure = error if isinstance(error, ChunkError) else read_failed(layout, job.coords, error)
-        if recorder is not None:
-            recorder.fail(failure)
-        if failure is error:
-            raise
-        raise failure from error
-    finally:
-        if recorder is not None:
-            recorder.stop()
+    dtype = layout.dtype
+    with _Reading(layout, run, turn) as reading:
+        for batch in reading.batches(run):
+            if not isinstance(batch, list):
+                reading.tell_absent(batch, 0)
+                yield LoadedChunk(batch, None, 0)
+                continue
+            arrays = reading.decode(
+                batch,
+                lambda job: empty(tuple(part.stop - part.start for part in job.target), dtype),
+            )
+            # from here on each is the consumer's alone
+            arrays.reverse()
+            for job, data, _ in batch:
+                yield LoadedChunk(job, arrays.pop(), len(data))
