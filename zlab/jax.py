@@ -13,8 +13,8 @@ Example:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, final, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, final, overload
 
 import numpy as np
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from zlab.stream.ahead import Halt
     from zlab.stream.samples import Batch, SampleStream
-    from zlab.stream.stream import Tally
+    from zlab.stream.tally import Tally
 
 __all__ = ["Batches", "batches"]
 
@@ -71,6 +71,20 @@ class Batches(Stream[T]):
     def max_nchunks(self) -> int:
         """Chunks that an iteration visits at most."""
         return self.samples.max_nchunks
+
+    @property
+    def item_nbytes(self) -> int:
+        """Bytes of a whole batch."""
+        return self.samples.batch_nbytes
+
+    def within(self, max_bytes: int) -> Self:
+        """The same batches with so many bytes to hold."""
+        return replace(self, samples=self.samples.within(max_bytes))
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that are held besides the batches."""
+        return self.samples.max_bytes
 
     def __repr__(self) -> str:
         order = "shuffled" if self.samples.shuffle else "in order"

@@ -17,7 +17,6 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -29,8 +28,9 @@ from zlab.config import settings
 from zlab.errors import DataTypeError, MemoryBudgetError, MissingExtraError
 from zlab.group import Group
 from zlab.stream.arguments import check_kind, whole_number
-from zlab.stream.chunks import fill_of, stream_chunks
+from zlab.stream.chunks import stream_chunks
 from zlab.stream.stream import Stream
+from zlab.stream.together import ZipStream
 
 try:
     import polars as pl
@@ -38,15 +38,15 @@ except ImportError as error:
     raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from types import EllipsisType
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
     from zlab.stream.ahead import Halt
-    from zlab.stream.chunks import Chunk, ChunkStream
-    from zlab.stream.stream import Tally
+    from zlab.stream.chunks import ChunkStream
+    from zlab.stream.tally import Tally
 
 __all__ = ["Frames", "frames"]
 
@@ -143,19 +143,17 @@ class Frames(Stream[pl.DataFrame]):
     def items(self, halt: Halt, tally: Tally) -> Generator[pl.DataFrame]:
         """One iteration."""
         coords = self._read_coords()
-        with ExitStack() as stack:
-            chunks = {
-                name: stack.enter_context(closing(stream.items(halt, tally)))
-                for name, stream in self.streams.items()
+        together = ZipStream(self.layout, tuple(self.streams.values()))
+        for chunks in together.items(halt, tally):
+            region = chunks[0].region
+            columns = {
+                name: _column(name, _spread(axis, region, *coords[name]))
+                for axis, (name, _) in enumerate(self.coords)
+                if name in coords
             }
-            for region, values in self._aligned(chunks):
-                columns = {
-                    name: _column(name, _spread(axis, region, *coords[name]))
-                    for axis, (name, _) in enumerate(self.coords)
-                    if name in coords
-                }
-                columns |= {name: _column(name, data) for name, data in values.items()}
-                yield pl.DataFrame([columns[name] for name in self.columns])
+            for name, chunk in zip(self.streams, chunks, strict=True):
+                columns[name] = _column(name, chunk.data.reshape(-1))
+            yield pl.DataFrame([columns[name] for name in self.columns])
 
     def _read_coords(self) -> dict[str, tuple[NDArray[Any] | None, int]]:
         """For each coordinate that is a column its values, and at which position they begin."""
@@ -164,30 +162,6 @@ class Frames(Stream[pl.DataFrame]):
             if name in self.columns:
                 coords[name] = None if values is None else values[along], along.start
         return coords
-
-    def _aligned(
-        self, streams: Mapping[str, Generator[Chunk]]
-    ) -> Iterator[tuple[tuple[slice, ...], dict[str, NDArray[Any]]]]:
-        """Regions, and the flat values of every array there: fill where one lacks the chunk."""
-        heads: dict[str, Chunk] = {}
-        behind = list(streams)
-        while True:
-            for name in behind:
-                chunk = next(streams[name], None)
-                if chunk is not None:
-                    heads[name] = chunk
-            if not heads:
-                return
-            # all streams have one order, so the chunk that is due is the first of those at hand
-            due = min(heads.values(), key=lambda chunk: chunk.coords)
-            behind = [name for name, chunk in heads.items() if chunk.coords == due.coords]
-            values = {}
-            for name, stream in self.streams.items():
-                if name in behind:
-                    values[name] = heads.pop(name).data.reshape(-1)
-                else:
-                    values[name] = fill_of(stream.layout, stream.plan.job(due.coords)).reshape(-1)
-            yield due.region, values
 
 
 def _spread(

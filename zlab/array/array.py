@@ -6,6 +6,7 @@ import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from zlab.array import streaming
 from zlab.array.attributes import Attributes
 from zlab.array.html import Info, array_html, array_rows
 from zlab.array.indexing import (
@@ -36,12 +37,12 @@ from zlab.errors import NodeNotFoundError, StaleMetadataWarning
 from zlab.metadata import ArrayMetadata
 from zlab.metadata.node import parse_node
 from zlab.stores.base import close
-from zlab.stream import stream_chunks, stream_slices, write_stream
+from zlab.stream import write_stream
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import EllipsisType, TracebackType
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from zlab.grid import Grid
     from zlab.metadata import NamedConfig, ZarrFormat
     from zlab.stores.base import Store
-    from zlab.stream import Checkpoint, ChunkStream, SliceStream, WriteReport
+    from zlab.stream import Checkpoint, WriteReport
     from zlab.stream.stream import Progress
     from zlab.stream.write import Incomplete, OnError
 
@@ -96,7 +97,7 @@ class Array:
         owns_store: bool = False,
     ) -> None:
         self._known = ArrayLayout(store, path, metadata, access)
-        self._watch = watch
+        self._watch = watch or Watch.start(store, path, document_names(metadata))
         self._consolidated_in = consolidated_in
         self._owns_store = owns_store
 
@@ -129,11 +130,7 @@ class Array:
         Raises:
             NodeNotFoundError: The array was deleted.
         """
-        watch = self._watch
-        if watch is None:
-            names = document_names(self._known.metadata)
-            self._watch = Watch.start(self.store, self.path, names)
-        elif not watch.is_current():
+        if not self._watch.is_current():
             self._reload()
         return self._known
 
@@ -427,112 +424,10 @@ class Array:
         region = parse_basic(selection, layout.metadata.shape)
         write_region(layout, region, value, write_empty_chunks=write_empty_chunks)
 
-    def stream_chunks(
-        self,
-        *,
-        region: slice | tuple[slice | EllipsisType, ...] | None = None,
-        concurrency: int | None = None,
-        ordered: bool | None = None,
-        filter: Callable[[tuple[int, ...]], object] | None = None,  # noqa: A002  as ExZarr has it
-        include_missing: bool = False,
-        max_bytes: int | None = None,
-    ) -> ChunkStream:
-        """The array, chunk by chunk, read ahead in bounded memory.
-
-        A chunk is what `chunks` says: of a sharded array, an inner chunk. Nothing is read before
-        the first chunk is asked for, and every chunk comes exactly once.
-
-        Args:
-            region: What to read, slices inside the array without steps; all of it by default. The
-                chunks' data are cropped to it.
-            concurrency: Chunks (or runs of small chunks) that are read at once: the machine's
-                cores by default, or `zlab.settings.fetch_concurrency` from a store that is not
-                local.
-            ordered: `True` for C order over all chunks, `False` for whichever is read first. By
-                default C order, of a sharded array shard by shard and C order within each.
-            filter: Called with the coordinates of each chunk; those for which it returns false
-                are not read.
-            include_missing: Yield chunks that are not stored too, full of the fill value.
-            max_bytes: Decoded bytes that are being read or wait for the consumer, at most;
-                `zlab.settings.memory_budget` by default, which bounds all streams together. A
-                larger chunk is read alone.
-
-        Returns:
-            A stream, to be iterated with `for` or `async for` any number of times. Its `plan`
-            tells without reading which chunks it visits; a `with` block ends it early.
-
-        Raises:
-            SelectionError: The region is not inside the array.
-            ValueError: `concurrency` or `max_bytes` is less than 1.
-            ChunkReadError: Raised by the iteration when it comes to a chunk that is there and
-                cannot be read or decoded.
-
-        Example:
-            >>> import zlab
-            >>> array = zlab.create_array("memory://", shape=(4, 6), chunks=(2, 3), dtype="int32")
-            >>> array[:2, 3:] = 7
-            >>> for chunk in array.stream_chunks():
-            ...     print(chunk.coords, chunk.region, chunk.data.sum())
-            (0, 1) (slice(0, 2, None), slice(3, 6, None)) 42
-        """
-        return stream_chunks(
-            self.layout,
-            region=region,
-            concurrency=concurrency,
-            ordered=ordered,
-            filter=filter,
-            include_missing=include_missing,
-            max_bytes=max_bytes,
-        )
-
-    def stream_slices(
-        self,
-        axis: int = 0,
-        *,
-        start: int | None = None,
-        stop: int | None = None,
-        step: int = 1,
-        length: int = 1,
-        max_bytes: int | None = None,
-    ) -> SliceStream:
-        """The array in slices along one axis, each chunk decoded once, whatever their length.
-
-        Put together again, the slices are `array[start:stop:step]` along the axis.
-
-        Args:
-            axis: The axis that is cut.
-            start: The first position, 0 by default.
-            stop: The position behind the last, the end of the axis by default.
-            step: From one position to the next.
-            length: Positions in each slice; the last one may have fewer.
-            max_bytes: Decoded bytes that may be held; `zlab.settings.memory_budget` by default.
-                All chunks with one coordinate along the axis are held at once, and the next ones
-                are read ahead if there is room for them.
-
-        Returns:
-            A stream, to be iterated with `for` or `async for` any number of times.
-
-        Raises:
-            SelectionError: There is no such axis, or `start` and `stop` do not lie on it in order.
-            ValueError: `step`, `length` or `max_bytes` is less than 1.
-            MemoryBudgetError: What must be held at once is larger than `max_bytes`.
-            ChunkReadError: Raised by the iteration.
-
-        Example:
-            >>> import zlab
-            >>> array = zlab.create_array("memory://", shape=(5, 2), chunks=(2, 2), dtype="int8")
-            >>> [(part.start, part.stop) for part in array.stream_slices(length=2)]
-            [(0, 2), (2, 4), (4, 5)]
-        """
-        return stream_slices(
-            self.layout,
-            axis,
-            start=start,
-            stop=stop,
-            step=step,
-            length=length,
-            max_bytes=max_bytes,
-        )
+    stream_chunks = streaming.stream_chunks
+    chunk_stream = streaming.chunk_stream
+    map_chunks = streaming.map_chunks
+    stream_slices = streaming.stream_slices
 
     def write_stream(
         self,
@@ -754,7 +649,7 @@ def _rebuild(
     path: str,
     metadata: ArrayMetadata,
     access: Access,
-    watch: Watch | None,
+    watch: Watch,
     consolidated_in: str | None,
 ) -> Array:
     return Array(store, path, metadata, access, watch=watch, consolidated_in=consolidated_in)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from zlab.engine.workers import submit
@@ -51,10 +52,15 @@ class Unit(NamedTuple, Generic[T]):
     Attributes:
         nbytes: Bytes that it holds when it is loaded.
         load: Loads it.
+        give_up: Called when it takes too long, for what is handed on in its stead. What `load`
+            returns later is dropped.
+        holds_on: When it is given up, its bytes are held until `load` has returned all the same.
     """
 
     nbytes: int
     load: Callable[[], T]
+    give_up: Callable[[], T] | None = None
+    holds_on: bool = False
 
 
 class _Loaded(NamedTuple, Generic[T]):
@@ -77,6 +83,7 @@ class ReadAhead(Generic[T]):
         depth: Units that are loaded or wait for the consumer, at most.
         ordered: Hand on in the order of `units`, else as they come.
         halt: Ends the iteration when it is set. Several may share it.
+        timeout: Seconds after which a unit that the consumer waits for is given up.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class ReadAhead(Generic[T]):
         depth: int,
         ordered: bool,
         halt: Halt,
+        timeout: float | None = None,
     ) -> None:
         self._units = units
         self._account = account
@@ -95,6 +103,7 @@ class ReadAhead(Generic[T]):
         self._depth = depth
         self._ordered = ordered
         self._halt = halt
+        self._timeout = timeout
         self._arrived: SimpleQueue[_Loaded[T] | None] = SimpleQueue()
         halt.wakes(self._arrived)
         # the consumer's alone: what came before its turn
@@ -104,6 +113,8 @@ class ReadAhead(Generic[T]):
         # held for a moment, to look at what follows or to change it
         self._lock = threading.Lock()
         self._waiting: Unit[T] | None = None
+        # what is being loaded and was not given up, and since when
+        self._loading: dict[int, tuple[Unit[T], float]] = {}
         self._workers = 0
         self._taken = 0
         self._handed_on = 0
@@ -147,9 +158,9 @@ class ReadAhead(Generic[T]):
                     if self._exhausted and self._handed_on == self._taken:
                         return None
                 try:
-                    loaded = self._arrived.get(timeout=_WAKE_S)
+                    loaded = self._arrived.get(timeout=self._patience())
                 except Empty:
-                    continue
+                    loaded = self._give_up()
                 if loaded is None:
                     continue
                 if self._ordered and loaded.number != self._handed_on:
@@ -161,6 +172,39 @@ class ReadAhead(Generic[T]):
             return loaded
         return None
 
+    def _due(self) -> int | None:
+        """The number of the unit that is waited for, if it is being loaded."""
+        if self._ordered:
+            return self._handed_on if self._handed_on in self._loading else None
+        return next(iter(self._loading), None)
+
+    def _patience(self) -> float:
+        """Seconds until the unit that is waited for may be given up, or less."""
+        if self._timeout is None:
+            return _WAKE_S
+        with self._lock:
+            due = self._due()
+            if due is None:
+                return min(_WAKE_S, self._timeout)
+            return min(_WAKE_S, max(0.0, self._loading[due][1] + self._timeout - monotonic()))
+
+    def _give_up(self) -> _Loaded[T] | None:
+        """What is handed on instead of the unit that is waited for, if that took too long."""
+        if self._timeout is None:
+            return None
+        with self._lock:
+            due = self._due()
+            if due is None or monotonic() < self._loading[due][1] + self._timeout:
+                return None
+            unit, _ = self._loading.pop(due)
+            # whoever loads it is on its own from here: another worker takes its place
+            self._workers -= 1
+            if not unit.holds_on:
+                self._nbytes_loading -= unit.nbytes
+                self._account.release(unit.nbytes)
+        instead = None if unit.give_up is None else unit.give_up()
+        return _Loaded(due, 0, instead, None)
+
     @property
     def _ended(self) -> bool:
         return self._closed or self._halt.is_set()
@@ -169,13 +213,18 @@ class ReadAhead(Generic[T]):
     def _has_room(self) -> bool:
         return not self._ended and self._taken - self._handed_on < self._depth
 
+    @property
+    def _is_staffed(self) -> bool:
+        return self._exhausted or self._workers == self._width
+
     def _start_worker(self) -> None:
         """Starts a worker if there is room for a unit; it starts the next one in its turn."""
+        if self._is_staffed:
+            return  # mostly, and seen without the lock
         with self._lock:
             waiting = self._waiting
             if (
-                self._exhausted
-                or self._workers == self._width
+                self._is_staffed
                 or not self._has_room
                 or (waiting is not None and not self._account.fits(waiting.nbytes))
             ):
@@ -194,6 +243,12 @@ class ReadAhead(Generic[T]):
             except BaseException as failure:  # noqa: BLE001  raised again by the consumer
                 error = failure
             with self._lock:
+                if self._loading.pop(number, None) is None:  # given up
+                    if unit.holds_on:
+                        self._nbytes_loading -= unit.nbytes
+                        self._account.release(unit.nbytes)
+                        self._arrived.put(None)
+                    return
                 self._nbytes_loading -= unit.nbytes
                 if self._closed:
                     self._account.release(unit.nbytes)
@@ -214,8 +269,10 @@ class ReadAhead(Generic[T]):
                     return None
                 self._waiting = None
                 self._nbytes_loading += unit.nbytes
+                number = self._taken
                 self._taken += 1
-                return self._taken - 1, unit
+                self._loading[number] = unit, monotonic()
+                return number, unit
 
     def _peek(self) -> Unit[T] | None:
         if self._waiting is None and not self._exhausted:

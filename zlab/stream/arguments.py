@@ -31,6 +31,20 @@ def check_kind(value: object, kind: type | tuple[type, ...], what: str, wanted: 
         raise TypeError(msg)
 
 
+def check_callable(value: object, what: str, wanted: str) -> None:
+    """Raises an error where something else was passed than a function.
+
+    Raises:
+        TypeError: It cannot be called.
+
+    Example:
+        >>> check_callable(len, "fn", "a function of an item")
+    """
+    if not callable(value):
+        msg = f"{what} must be {wanted}, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
 def whole_number(value: SupportsIndex, what: str, *, least: int | None = None) -> int:
     """Returns a whole number.
 
@@ -76,3 +90,32 @@ def flag(value: object, what: str) -> bool:
         msg = f"{what} must be True or False, not {value!r:.80}"
         raise TypeError(msg)
     return bool(value)
+
+
+def seconds(value: object, what: str) -> float:
+    """Returns a time span in seconds.
+
+    Args:
+        value: What was passed.
+        what: The argument's name.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not greater than 0.
+
+    Example:
+        >>> seconds(30, "timeout")
+        30.0
+    """
+    if isinstance(value, (bool, str)):
+        msg = f"{what} must be a number of seconds, not {value!r:.80}"
+        raise TypeError(msg)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        msg = f"{what} must be a number of seconds, not {value!r:.80}"
+        raise TypeError(msg) from error
+    if not number > 0:
+        msg = f"{what} must be more than 0 seconds, not {number}"
+        raise ValueError(msg)
+    return number

@@ -44,6 +44,7 @@ class Account:
 
     Attributes:
         held: Bytes that it holds.
+        oversized: How often it was let have more at once than it may hold at all.
 
     Example:
         >>> account = Account(100)
@@ -57,6 +58,7 @@ class Account:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.held = 0
+        self.oversized = 0
 
     def fits(self, nbytes: int) -> bool:
         """Whether so many bytes may be held now."""
@@ -74,6 +76,8 @@ class Account:
         with _process.lock:
             if not self.fits(nbytes):
                 return False
+            if nbytes > min(self.limit, settings.memory_budget):
+                self.oversized += 1
             self.held += nbytes
             _process.held += nbytes
             return True

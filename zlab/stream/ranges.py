@@ -19,7 +19,7 @@ class Ranges:
     Example:
         >>> done = Ranges([(0, 3)])
         >>> done.add(5, 6)
-        >>> list(done), list(done.gaps(8)), len(done), 5 in done
+        >>> list(done), list(done.gaps(8)), done.count, 5 in done
         ([(0, 3), (5, 6)], [(3, 5), (6, 8)], 4, True)
         >>> done.add(2, 5)
         >>> list(done)
@@ -52,12 +52,16 @@ class Ranges:
         place = bisect_right(self._starts, number) - 1
         return place >= 0 and number < self._stops[place]
 
+    def __bool__(self) -> bool:
+        return bool(self._starts)
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """The ranges in order, none of which touches the next."""
         return zip(self._starts, self._stops, strict=True)
 
-    def __len__(self) -> int:
-        """How many numbers there are."""
+    @property
+    def count(self) -> int:
+        """How many numbers there are; it may be beyond what `len` can tell."""
         return sum(self._stops) - sum(self._starts)
 
     def gaps(self, stop: int) -> Iterator[tuple[int, int]]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import sys
 from itertools import islice
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from zlab.engine.inventory import stored_objects
 from zlab.engine.plan import Run
+from zlab.stream.plan import coords_in, place_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +27,30 @@ if TYPE_CHECKING:
     from zlab.engine.plan import ChunkJob
     from zlab.stream.ahead import Halt
     from zlab.stream.plan import Coords, StreamPlan
+    from zlab.stream.ranges import Ranges
 
 ABSENT_IN_A_ROW = 64
 """Absent objects in a row after which the stored ones are listed."""
 
 LISTED_FOR_A_PROBE = 16
 """Entries of a listing that cost about as much as to look for one object."""
+
+
+class PlannedRun(NamedTuple):
+    """A run, and what of the plan it settles.
+
+    Attributes:
+        run: The chunks to read.
+        nbytes: Bytes of theirs, decoded.
+        start: The number of the first chunk that is settled by it; what lies between the runs is
+            not wanted, or not stored.
+        stop: The number of the chunk behind its last one.
+    """
+
+    run: Run
+    nbytes: int
+    start: int
+    stop: int
 
 
 class Runs:
@@ -41,6 +60,7 @@ class Runs:
         layout: Of the array.
         plan: What is visited.
         halt: Ends the iteration when it is set.
+        skip: Numbers of chunks that are left out.
         stored_only: Leave out what a listing does not name.
         max_chunks: Chunks of a run at most.
         max_bytes: Bytes of a run at most, if it has more than one chunk.
@@ -52,6 +72,7 @@ class Runs:
         plan: StreamPlan,
         halt: Halt,
         *,
+        skip: Ranges,
         stored_only: bool,
         max_chunks: int,
         max_bytes: int,
@@ -59,6 +80,7 @@ class Runs:
         self._layout = layout
         self._plan = plan
         self._halt = halt
+        self._skip = skip
         self._may_list = stored_only
         self._max_chunks = max_chunks
         self._max_bytes = max_bytes
@@ -71,16 +93,16 @@ class Runs:
         """
         self._absent = 0 if present else self._absent + absent
 
-    def __iter__(self) -> Iterator[tuple[int, Run]]:
-        """Bytes and run, one after another.
+    def __iter__(self) -> Iterator[PlannedRun]:
+        """One run after another.
 
         Raises:
             StoreError: The store could not be listed.
         """
-        last: Coords | None = None
-        for nbytes, run in self._batched(self._plan.walk()):
-            yield nbytes, run
-            last = run.jobs[-1].coords
+        behind = 0
+        for planned in self._batched(self._plan.walk(skip=self._skip), behind):
+            yield planned
+            behind = planned.stop
             if self._may_list and self._absent >= ABSENT_IN_A_ROW:
                 self._may_list = False
                 stored = self._list()
@@ -88,30 +110,43 @@ class Runs:
                     break
         else:
             return
-        objects = _coords(stored, self._plan.object_ranges)
-        yield from self._batched(self._plan.walk(objects, after=last))
+        skip = self._skip.copy()
+        skip.add(0, behind)
+        ranges = self._plan.object_ranges
+        objects = (coords_in(ranges, int(place)) for place in stored)
+        yield from self._batched(self._plan.walk(objects, skip=skip), behind)
 
-    def _batched(self, pairs: Iterator[tuple[Coords | None, Coords]]) -> Iterator[tuple[int, Run]]:
+    def _batched(
+        self, pairs: Iterator[tuple[Coords | None, Coords]], behind: int
+    ) -> Iterator[PlannedRun]:
         itemsize = self._layout.dtype.itemsize
+        wants, job_of = self._plan.wants, self._plan.job
         shard: Coords | None = None
         jobs: list[ChunkJob] = []
         held = 0
+
+        def planned() -> PlannedRun:
+            nonlocal behind
+            start, behind = behind, self._plan.number(jobs[-1].coords) + 1
+            return PlannedRun(Run(shard, jobs), held, start, behind)
+
         for home, coords in pairs:
             if self._halt.is_set():
                 return
-            if not self._plan.wants(coords):
+            if not wants(coords):
                 continue
-            job = self._plan.job(coords)
+            job = job_of(coords)
             nbytes = itemsize * prod([part.stop - part.start for part in job.target])
-            full = len(jobs) >= self._max_chunks or held + nbytes > self._max_bytes
-            if jobs and (full or home != shard):
-                yield held, Run(shard, jobs)
+            if jobs and (
+                home != shard or len(jobs) >= self._max_chunks or held + nbytes > self._max_bytes
+            ):
+                yield planned()
                 jobs, held = [], 0
             shard = home
             jobs.append(job)
             held += nbytes
         if jobs:
-            yield held, Run(shard, jobs)
+            yield planned()
 
     def _list(self) -> NDArray[Any] | None:
         """Where the stored objects lie in the plan, sorted; `None` if they are too many to list.
@@ -125,7 +160,7 @@ class Runs:
         entries = stored_objects(self._layout)
         places = np.fromiter(
             (
-                _place(coords, ranges)
+                place_in(ranges, coords)
                 for coords, _ in islice(entries, min(limit, sys.maxsize))
                 if all(number in r for number, r in zip(coords, ranges, strict=True))
             ),
@@ -135,19 +170,3 @@ class Runs:
             return None
         places.sort()
         return places
-
-
-def _place(coords: Coords, ranges: tuple[range, ...]) -> int:
-    place = 0
-    for number, r in zip(coords, ranges, strict=True):
-        place = place * (r.stop - r.start) + number - r.start
-    return place
-
-
-def _coords(places: NDArray[Any], ranges: tuple[range, ...]) -> Iterator[Coords]:
-    for place in places:
-        rest, numbers = int(place), []
-        for r in reversed(ranges):
-            rest, number = divmod(rest, r.stop - r.start)
-            numbers.append(number + r.start)
-        yield tuple(reversed(numbers))

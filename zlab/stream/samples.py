@@ -8,11 +8,11 @@ the samples of a window are permuted. So each chunk is decoded once, and memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
 from math import lcm, prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, cast, final
 
 import numpy as np
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from zlab.engine.layout import ArrayLayout
     from zlab.stream.ahead import Halt
-    from zlab.stream.stream import Tally
+    from zlab.stream.tally import Tally
 
 Batch: TypeAlias = "tuple[NDArray[Any], ...]"
 
@@ -166,8 +166,21 @@ class SampleStream(Stream[Batch]):
             return sum(layout.chunks.nchunks for layout in self.layouts)
         return sum(slices.plan.nchunks for slices in self._slices)
 
-    def check(self) -> None:
-        """Raises `MemoryBudgetError` where more must be held at once than `max_bytes`."""
+    @property
+    def item_nbytes(self) -> int:
+        """Bytes of a whole batch."""
+        return self.batch_nbytes
+
+    def within(self, max_bytes: int) -> Self:
+        """The same stream with so many bytes to hold."""
+        return replace(self, max_bytes=max_bytes).checked()
+
+    def checked(self) -> Self:
+        """The stream itself, if it may hold what it must.
+
+        Raises:
+            MemoryBudgetError: It may not.
+        """
         needed = self._window_nbytes if self.shuffle else self._slabs_nbytes
         if needed > self.max_bytes:
             what = "one block of chunks to shuffle" if self.shuffle else "one slab of chunks"
@@ -179,6 +192,7 @@ class SampleStream(Stream[Batch]):
                 hint=f"Pass max_bytes={needed}, or store the arrays in smaller chunks along the "
                 "first axis",
             )
+        return self
 
     def items(self, halt: Halt, tally: Tally) -> Generator[Batch]:
         """One iteration."""
@@ -264,9 +278,11 @@ class SampleStream(Stream[Batch]):
         order = Permutation(self._cuts.nblocks, np.random.SeedSequence(entropy, spawn_key=(0,)))
         at_once = settings.threads if self.layout.store.local else settings.fetch_concurrency
         width = max(1, at_once // max(self._nchunks_in(0, self._cuts.longest), 1))
+        account = Account(self.max_bytes - self._whole_nbytes)
+        tally.accounts.append(account)
         ahead = ReadAhead(
             self._blocks(order),
-            Account(self.max_bytes - self._whole_nbytes),
+            account,
             width=width,
             depth=2 * width,
             ordered=True,
@@ -294,7 +310,7 @@ class SampleStream(Stream[Batch]):
                     if filled == size:
                         full, batch, filled = batch, (), 0
                         done += size
-                        tally.nbytes += sum(part.nbytes for part in full)
+                        tally.add(0, sum(part.nbytes for part in full))
                         yield full
                         del full
                 del window
@@ -303,7 +319,7 @@ class SampleStream(Stream[Batch]):
         held = 0
         for nbytes, (window, nchunks, is_last) in ahead:
             held += nbytes
-            tally.nchunks += nchunks
+            tally.visit(nchunks)
             if is_last:
                 yield window
                 ahead.release(held)
@@ -356,7 +372,7 @@ class SampleStream(Stream[Batch]):
         return nchunks
 
     def _read_whole(self, layout: ArrayLayout, tally: Tally) -> NDArray[Any]:
-        tally.nchunks += layout.chunks.nchunks
+        tally.visit(layout.chunks.nchunks)
         return read_region(layout, parse_region(None, layout.metadata.shape))
 
     def _new_batch(self, size: int) -> Batch:
@@ -400,7 +416,7 @@ def stream_samples(
     if len({layout.metadata.shape[0] for layout in layouts}) > 1:
         msg = f"the arrays have different numbers of samples: {', '.join(lengths)}"
         raise ValueError(msg)
-    stream = SampleStream(
+    return SampleStream(
         layouts[0],
         tuple(layouts),
         whole_number(batch_size, "batch_size", least=1),
@@ -410,9 +426,7 @@ def stream_samples(
         whole_number(
             settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
         ),
-    )
-    stream.check()
-    return stream
+    ).checked()
 
 
 def _checked_seed(seed: object) -> int | tuple[int, ...] | None:

@@ -1,22 +1,24 @@
-"""Slice streams: pieces along one axis, each chunk decoded once."""
+"""Slice streams: pieces along one axis, each chunk decoded once unless memory forbids it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, final
 
 from zlab.config import settings
 from zlab.engine.plan import split_axis
 from zlab.engine.read import read_region
 from zlab.engine.selection import Region, Span
-from zlab.errors import MemoryBudgetError, SelectionError
-from zlab.memory import aligned_empty
-from zlab.stream.ahead import ReadAhead, Unit
-from zlab.stream.arguments import whole_number
+from zlab.errors import ChunkReadError, ChunkTimeoutError, MemoryBudgetError, SelectionError
+from zlab.stream.ahead import ReadAhead, Unit, raise_in_turn
+from zlab.stream.arguments import flag, seconds, whole_number
 from zlab.stream.budget import Account
-from zlab.stream.chunks import format_region
+from zlab.stream.buffers import Buffers
+from zlab.stream.chunks import check_progress
+from zlab.stream.failures import fail, parse_on_error, tell
+from zlab.stream.loader import format_region
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
     from zlab.engine.layout import ArrayLayout
     from zlab.stream.ahead import Halt
-    from zlab.stream.stream import Tally
+    from zlab.stream.failures import OnError
+    from zlab.stream.stream import Progress
+    from zlab.stream.tally import Tally
 
 
 @final
@@ -75,6 +79,23 @@ class SlicePlan(NamedTuple):
         return self.slab_nbytes + self.slice_nbytes
 
 
+class _Part(NamedTuple):
+    """What is read at once.
+
+    Attributes:
+        along: The positions along the axis.
+        nchunks: Chunks along the axis that are read for the first time.
+        nagain: Chunks along the axis that were read for an earlier part already.
+    """
+
+    along: Span
+    nchunks: int
+    nagain: int
+
+
+_Loaded: TypeAlias = "tuple[NDArray[Any] | ChunkReadError, _Part]"
+
+
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class SliceStream(Stream[Slice]):
@@ -85,6 +106,12 @@ class SliceStream(Stream[Slice]):
         span: The positions along it.
         length: Positions of one slice.
         max_bytes: Decoded bytes that are in flight or wait for the consumer, at most.
+        concurrency: Slabs of chunks that are read at once, `None` for as many as keep the store
+            and the cores busy.
+        timeout: Seconds that a slab may take, `None` for as long as it takes.
+        on_error: What becomes of a slice that cannot be read.
+        redecode: Whether chunks may be decoded more than once, where a slab of them is larger than
+            `max_bytes`.
     """
 
     kind: ClassVar[str] = "slices"
@@ -93,10 +120,26 @@ class SliceStream(Stream[Slice]):
     span: Span
     length: int
     max_bytes: int
+    concurrency: int | None = None
+    timeout: float | None = None
+    on_error: OnError = "raise"
+    redecode: bool = False
 
     @cached_property
     def plan(self) -> SlicePlan:
         """What is read and held. No bytes are read for it."""
+        plan = self._slab_plan
+        if self.redecodes:
+            return plan._replace(slab_nbytes=plan.slice_nbytes, slice_nbytes=0)
+        return plan
+
+    @property
+    def redecodes(self) -> bool:
+        """Whether each slice is read by itself, since a slab of chunks may not be held."""
+        return self.redecode and self._slab_plan.nbytes_held > self.max_bytes
+
+    @cached_property
+    def _slab_plan(self) -> SlicePlan:
         count, shape = self.span.count, self.layout.metadata.shape
         nslices = -(-count // self.length)
         if not count or 0 in shape:
@@ -140,12 +183,45 @@ class SliceStream(Stream[Slice]):
         """Chunks that an iteration visits at most."""
         return self.plan.nchunks
 
+    @cached_property
+    def item_nbytes(self) -> int:
+        """Decoded bytes of the largest slice."""
+        return self.plan.slice_nbytes or self.plan.slab_nbytes
+
+    def within(self, max_bytes: int) -> Self:
+        """The same stream with so many bytes to hold."""
+        return replace(self, max_bytes=max_bytes).checked()
+
+    def checked(self) -> Self:
+        """The stream itself, if it may hold what it must.
+
+        Raises:
+            MemoryBudgetError: It may not.
+        """
+        needed, budget = self.plan.nbytes_held, self.max_bytes
+        if needed <= budget:
+            return self
+        hint = f"Pass max_bytes={needed}, or cut along another axis"
+        if not self.redecode:
+            hint += (
+                ": all chunks with one coordinate along the axis are held, so that each is decoded "
+                "once. With redecode=True each slice is read by itself"
+            )
+        raise MemoryBudgetError(
+            f"slices of {self.length} along axis {self.axis} need {needed} bytes at once, more "
+            f"than the {budget} that the stream may hold",
+            needed=needed,
+            budget=budget,
+            hint=hint,
+        )
+
     def __repr__(self) -> str:
         place = f"{self.layout.store.name}/{self.layout.path}".rstrip("/")
         along = format_region((self._along(0, self.span.count),))
+        decoded = "decoded for each slice anew" if self.redecodes else "each decoded once"
         return (
             f"<SliceStream {place} [{along}] along axis {self.axis}: {self.plan.nslices} slices of "
-            f"{self.length}, {self.plan.nchunks} chunks, each decoded once, "
+            f"{self.length}, {self.plan.nchunks} chunks, {decoded}, "
             f"{self.plan.nbytes_held / (1 << 20):.3g} MiB held at once>"
         )
 
@@ -158,81 +234,125 @@ class SliceStream(Stream[Slice]):
     def items(self, halt: Halt, tally: Tally) -> Generator[Slice]:
         """One iteration."""
         axis, count = self.axis, self.span.count
-        shape = self.layout.metadata.shape
+        shape, dtype = self.layout.metadata.shape, self.layout.dtype
         before = tuple(slice(0, n, 1) for n in shape[:axis])
         behind = tuple(slice(0, n, 1) for n in shape[axis + 1 :])
+        empty = Buffers(self.plan.slice_nbytes).empty
 
         def positions(start: int, n: int) -> tuple[slice, ...]:
             return (*(slice(None),) * axis, slice(start, start + n))
 
         def cut(first: int, data: NDArray[Any]) -> Slice:
-            tally.nbytes += data.nbytes
             along = self._along(first, data.shape[axis])
+            tally.add(0, data.nbytes)
             return Slice(along.start, along.stop, axis, (*before, along, *behind), data)
 
-        width = self._slabs_at_once()
+        width = self._slabs_at_once() if self.concurrency is None else self.concurrency
+        account = Account(self.max_bytes - self.plan.slice_nbytes)
+        tally.accounts.append(account)
         ahead = ReadAhead(
             self._slabs(),
-            Account(self.max_bytes - self.plan.slice_nbytes),
+            account,
             width=width,
             depth=2 * width,
             ordered=True,
             halt=halt,
+            timeout=self.timeout,
         )
         done = 0  # positions that were handed on or lie in `joined`
         joined: NDArray[Any] | None = None
-        for nbytes, (slab, nchunks) in ahead:
-            tally.nchunks += nchunks
-            taken = 0
-            while taken < slab.shape[axis]:
+        failure: ChunkReadError | None = None  # of the slice that is being joined
+        for nbytes, (slab, part) in ahead:
+            self._count(tally, part)
+            taken, npositions = 0, part.along.count
+            while taken < npositions:
                 first = done - done % self.length
                 want = min(self.length, count - first)
-                n = min(first + want - done, slab.shape[axis] - taken)
-                if n == want == slab.shape[axis]:
+                n = min(first + want - done, npositions - taken)
+                if isinstance(slab, ChunkReadError):
+                    failure = failure or slab
+                elif n == want == npositions:
                     joined = slab
-                else:
+                elif failure is None:
                     if joined is None:
-                        whole = (*shape[:axis], want, *shape[axis + 1 :])
-                        joined = aligned_empty(whole, self.layout.dtype)
+                        joined = empty((*shape[:axis], want, *shape[axis + 1 :]), dtype)
                     joined[positions(done - first, n)] = slab[positions(taken, n)]
                 taken += n
                 done += n
-                if done == first + want:
+                if done < first + want:
+                    continue
+                if failure is not None:
+                    error, failure, joined = failure, None, None
+                    fail(self.on_error, tally, error, nchunks=0)
+                elif joined is not None:
                     item, joined = cut(first, joined), None
                     yield item
                     del item
             del slab
             ahead.release(nbytes)
+        tell(tally, f"{self.layout.store.name}/{self.layout.path}")
+
+    def _count(self, tally: Tally, part: _Part) -> None:
+        tally.visit(part.nchunks * self._chunks_across)
+        tally.redecoded += part.nagain * self._chunks_across
 
     def _slabs_at_once(self) -> int:
         """As many as keep the store and the cores busy; a slab of many chunks does by itself."""
         at_once = settings.threads if self.layout.store.local else settings.fetch_concurrency
-        nchunks = next(self._parts(), (1,))[0] * self._chunks_across
+        first = next(self._parts(), None)
+        nchunks = self._chunks_across * (1 if first is None else first.nchunks)
         return max(1, at_once // max(nchunks, 1))
 
-    def _slabs(self) -> Iterator[Unit[tuple[NDArray[Any], int]]]:
-        shape, itemsize = self.layout.metadata.shape, self.layout.dtype.itemsize
-        for nchunks, along in self._parts():
+    def _slabs(self) -> Iterator[Unit[_Loaded]]:
+        shape, dtype = self.layout.metadata.shape, self.layout.dtype
+        empty = Buffers(self.plan.slab_nbytes).empty
+        for part in self._parts():
             spans = [Span(0, 1, n) for n in shape]
-            spans[self.axis] = along
+            spans[self.axis] = part.along
             region = Region(tuple(spans))
-            nbytes = prod(region.shape) * itemsize
-            yield Unit(nbytes, partial(self._load, region, nchunks * self._chunks_across))
+            nbytes = prod(region.shape) * dtype.itemsize
+            load = partial(self._load, region, part, empty)
+            yield Unit(nbytes, load, partial(self._give_up, part), holds_on=True)
 
-    def _load(self, region: Region, nchunks: int) -> tuple[NDArray[Any], int]:
-        return read_region(self.layout, region), nchunks
+    def _load(self, region: Region, part: _Part, empty: Any) -> _Loaded:
+        try:
+            return read_region(self.layout, region, empty(region.shape, self.layout.dtype)), part
+        except ChunkReadError as error:
+            if self.on_error == "raise":
+                raise
+            return error, part
 
-    def _parts(self) -> Iterator[tuple[int, Span]]:
-        """What is read at once: the number of chunks along the axis, and the positions."""
+    def _give_up(self, part: _Part) -> _Loaded:
+        chunk = self.layout.chunks.axes[self.axis].chunk_at(part.along.start)
+        coords = tuple(chunk if a == self.axis else 0 for a in range(len(self.layout.chunks.shape)))
+        error = ChunkTimeoutError(
+            f"chunk {chunk} along axis {self.axis}, and those beside it, did not come within "
+            f"{self.timeout:g} seconds",
+            coords=coords,
+            store=self.layout.store.name,
+            key=self.layout.path,
+            hint="Allow more with timeout=, or go on without them with on_error='skip'",
+        )
+        if self.on_error == "raise":
+            raise_in_turn(error)
+        return error, part
+
+    def _parts(self) -> Iterator[_Part]:
+        """What is read at once."""
         start, step, count = self.span
         axis = self.layout.chunks.axes[self.axis]
-        if not self._whole_chunks:
+        if not self._whole_chunks and not self.redecodes:
             for _, _, target, _, _ in split_axis(axis, self.span):
-                yield 1, Span(start + target.start * step, step, target.stop - target.start)
+                along = Span(start + target.start * step, step, target.stop - target.start)
+                yield _Part(along, 1, 0)
             return
-        for first in range(start, start + count, self.length):
-            n = min(self.length, start + count - first)
-            yield axis.chunk_at(first + n - 1) - axis.chunk_at(first) + 1, Span(first, 1, n)
+        behind = 0  # the chunk after the last that was read
+        for done in range(0, count, self.length):
+            along = Span(start + done * step, step, min(self.length, count - done))
+            first = axis.chunk_at(along.start)
+            again = int(bool(done) and first < behind)
+            yield _Part(along, sum(1 for _ in split_axis(axis, along)) - again, again)
+            behind = axis.chunk_at(along.start + (along.count - 1) * step) + 1
 
 
 def stream_slices(
@@ -243,14 +363,19 @@ def stream_slices(
     stop: int | None = None,
     step: int = 1,
     length: int = 1,
+    concurrency: int | None = None,
+    timeout: float | None = None,
+    on_error: OnError = "raise",
+    redecode: bool = False,
     max_bytes: int | None = None,
+    progress: Progress = None,
 ) -> SliceStream:
     """Describes a stream of slices; `Array.stream_slices` tells what the arguments mean.
 
     Raises:
         SelectionError: There is no such axis, or `start` and `stop` do not lie on it in order.
-        TypeError: An argument is not a whole number.
-        ValueError: `step`, `length` or `max_bytes` is less than 1.
+        TypeError: An argument is not what its name says.
+        ValueError: A number is too small.
         MemoryBudgetError: More must be held at once than `max_bytes`.
     """
     shape = layout.metadata.shape
@@ -260,6 +385,7 @@ def stream_slices(
     axis %= len(shape)
     step = whole_number(step, "step", least=1)
     length = whole_number(length, "length", least=1)
+    check_progress(progress)
     budget = whole_number(
         settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
     )
@@ -268,16 +394,15 @@ def stream_slices(
     if not 0 <= first <= end <= shape[axis]:
         msg = f"{first}:{end} is not inside axis {axis}, which has length {shape[axis]}"
         raise SelectionError(msg)
-    span = Span(first, step, -(-(end - first) // step))
-    stream = SliceStream(layout, axis, span, length, budget)
-    needed = stream.plan.nbytes_held
-    if needed > budget:
-        raise MemoryBudgetError(
-            f"slices of {length} along axis {axis} need {needed} bytes at once, more than the "
-            f"{budget} that the stream may hold",
-            needed=needed,
-            budget=budget,
-            hint=f"Pass max_bytes={needed}, or cut along another axis: all chunks with one "
-            "coordinate along the axis are held, so that each is decoded once",
-        )
-    return stream
+    return SliceStream(
+        layout,
+        axis,
+        Span(first, step, -(-(end - first) // step)),
+        length,
+        budget,
+        None if concurrency is None else whole_number(concurrency, "concurrency", least=1),
+        None if timeout is None else seconds(timeout, "timeout"),
+        parse_on_error(on_error),
+        flag(redecode, "redecode"),
+        progress=progress,
+    ).checked()
