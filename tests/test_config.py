@@ -22,6 +22,14 @@ def test_settings_are_positive_whole_numbers(value: Any) -> None:
     assert settings.threads == before
 
 
+def test_a_gap_may_be_nothing() -> None:
+    settings = Settings()
+    settings.coalesce_gap = 0
+    assert settings.coalesce_gap == 0
+    with pytest.raises(ValueError, match=r"settings\.coalesce_gap must be a whole number from 0"):
+        settings.coalesce_gap = -1
+
+
 def test_there_are_no_other_settings() -> None:
     with pytest.raises(AttributeError):
         zlab.settings.thread = 1

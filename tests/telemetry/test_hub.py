@@ -99,6 +99,27 @@ def test_whether_an_event_is_wanted() -> None:
     assert not hub.wants(StreamStart)
 
 
+@pytest.mark.parametrize(
+    ("what", "chunks", "caches"),
+    [
+        ("*", True, True),
+        ("chunk.run", True, False),
+        ("chunk.decode", True, False),
+        ("chunk.failed", True, False),
+        ("cache.hit", False, True),
+        ("cache.evict", False, False),
+        ("stream.*", False, False),
+    ],
+)
+def test_what_is_watched(what: str, chunks: bool, caches: bool) -> None:
+    hub = Hub()
+    with hub.subscribe(what, print):
+        assert (hub.watches_chunks, hub.watches_caches) == (chunks, caches)
+        with hub.subscribe("array.*", print):
+            assert (hub.watches_chunks, hub.watches_caches) == (chunks, caches)
+    assert (hub.watches_chunks, hub.watches_caches, hub.active) == (False, False, False)
+
+
 def test_single_events_are_not_made_where_nobody_asked_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

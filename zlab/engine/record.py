@@ -73,7 +73,7 @@ def array_call(
     layout: ArrayLayout, operation: Literal["read", "write"], nbytes: int
 ) -> AbstractContextManager[ArrayCall | None]:
     """A context for one read or write of an array; it gives `None` where nobody wants to know."""
-    if hub.active and hub.wants(ArrayRead if operation == "read" else ArrayWrite):
+    if hub.wants(ArrayRead if operation == "read" else ArrayWrite):
         return ArrayCall(layout, operation, nbytes)
     return _NOBODY
 
@@ -126,7 +126,7 @@ class Recorder:
         call: ArrayCall | None = None,
     ) -> Recorder | None:
         """A recorder for a run that begins, `None` where nobody listens."""
-        if not hub.active:
+        if not hub.watches_chunks and not hub.watches_caches and call is None:
             return None
         hub.started(nchunks)
         return cls(layout, operation, nchunks, call)
@@ -168,7 +168,8 @@ class Recorder:
         hub.abandoned(len(hits))
         if self._call is not None:
             self._call.add(len(hits), cached=len(hits))
-        tell_look_ups(self._layout, "chunk", hits, misses, nbytes)
+        if hub.watches_caches:
+            tell_look_ups(self._layout, "chunk", hits, misses, nbytes)
 
     def fail(self, error: ChunkError) -> None:
         """A chunk failed, and with it the run."""
@@ -192,6 +193,9 @@ class Recorder:
             return
         if self._call is not None:
             self._call.add(len(self._coords), absent=self._nbytes_stored.count(ABSENT))
+        if not hub.watches_chunks:
+            hub.abandoned(len(self._coords))
+            return
         hub.record(
             ChunkRun(
                 self._operation,

@@ -57,7 +57,7 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
     key = layout.key(shard)
     cache = layout.index_cache
     kept = cache.get(layout.store, key)
-    if hub.active:
+    if hub.watches_caches:
         _tell_look_up(layout, shard, kept)
     if kept is not None:
         return kept
@@ -280,7 +280,7 @@ class _Nested:
         wanted: list[_Place[_Piece]] = []
         for piece in pieces:
             kept = cache.get(layout.store, self._key, _part(piece, depth))
-            if hub.active:
+            if hub.watches_caches:
                 _tell_look_up(layout, self._shard, kept)
             if kept is not None:
                 yield piece, kept.array

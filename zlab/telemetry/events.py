@@ -779,6 +779,15 @@ Event: TypeAlias = (
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 
+TOLD_BY_CHUNKS: tuple[type[Event], ...] = (
+    *(ChunkRun, ChunkRead, ChunkFetch, ChunkDecode),
+    *(ChunkWrite, ChunkEncode, ChunkStore),
+)
+"""What a `ChunkRun` can be told as."""
+
+TOLD_BY_CACHES: tuple[type[Event], ...] = (CacheRun, *CacheRun.single)
+"""What a `CacheRun` can be told as."""
+
 TOLD_AGAIN: frozenset[type[Event]] = frozenset(
     {ChunkRun, CacheRun, ChunkFetch, ChunkDecode, ChunkEncode, ChunkStore}
 )

@@ -1,10 +1,10 @@
 """Where facts are handed in, and from where they go to whoever listens.
 
-The reader and the writer of chunks look at one attribute, `hub.active`, and do nothing more while
-it is false. When it is true they hand in one `ChunkRun` for many chunks:
+The reader and the writer of chunks look at one attribute, `hub.watches_chunks`, and do nothing
+more while it is false. When it is true they hand in one `ChunkRun` for many chunks:
 
 ```python
-watched = hub.active
+watched = hub.watches_chunks
 if watched:
     hub.started(len(jobs))
 ...
@@ -32,7 +32,15 @@ import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from zlab.telemetry.events import EVENT_TYPES, TOLD_AGAIN, CacheRun, ChunkFailed, ChunkRun
+from zlab.telemetry.events import (
+    EVENT_TYPES,
+    TOLD_AGAIN,
+    TOLD_BY_CACHES,
+    TOLD_BY_CHUNKS,
+    CacheRun,
+    ChunkFailed,
+    ChunkRun,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,10 +115,12 @@ class Hub:
 
     Attributes:
         active: Somebody listens. While it is false, hand in nothing.
+        watches_chunks: Somebody listens to what a `ChunkRun` or a `ChunkFailed` tells.
+        watches_caches: Somebody listens to what a `CacheRun` tells.
     """
 
     def __init__(self) -> None:
-        self.active = False
+        self.active = self.watches_chunks = self.watches_caches = False
         self._lock = threading.Lock()
         self._in_flight = 0
         self._streams = itertools.count(1)
@@ -203,22 +213,33 @@ class Hub:
         with self._lock:
             if not self.active:
                 self._in_flight = 0
-            self._listeners = {
-                kind: (*self._listeners.get(kind, ()), *((subscription,) if kind in types else ()))
-                for kind in EVENT_TYPES
-            }
-            self.active = True
+            self._replace_listeners(
+                {
+                    kind: (
+                        *self._listeners.get(kind, ()),
+                        *((subscription,) if kind in types else ()),
+                    )
+                    for kind in EVENT_TYPES
+                }
+            )
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Ends a subscription; `subscription.close()` calls this."""
         with self._lock:
             subscription.closed = True
-            self._listeners = {
-                kind: tuple(other for other in listeners if other is not subscription)
-                for kind, listeners in self._listeners.items()
-            }
-            self.active = any(self._listeners.values())
+            self._replace_listeners(
+                {
+                    kind: tuple(other for other in listeners if other is not subscription)
+                    for kind, listeners in self._listeners.items()
+                }
+            )
+
+    def _replace_listeners(self, listeners: dict[type[Event], tuple[Subscription, ...]]) -> None:
+        self._listeners = listeners
+        self.watches_chunks = any(listeners[kind] for kind in (ChunkFailed, *TOLD_BY_CHUNKS))
+        self.watches_caches = any(listeners[kind] for kind in TOLD_BY_CACHES)
+        self.active = any(listeners.values())
 
     def after_fork(self) -> None:
         """Makes the hub usable in a forked child; called there by itself."""
