@@ -32,13 +32,13 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> Iterator[str]:
     """What was done."""
-    root = group.open_group(
+    with group.open_group(
         options.store, mode="r+", path=options.path.strip("/"), consolidated=False
-    )
-    place = f"{root.store.name}/{root.path}".rstrip("/")
-    if options.remove:
-        root.remove_consolidated()
-        yield f"{place}: no consolidated metadata any more"
-    else:
-        root.consolidate()
-        yield f"{place}: consolidated"
+    ) as root:
+        place = f"{root.store.name}/{root.path}".rstrip("/")
+        if options.remove:
+            root.remove_consolidated()
+            yield f"{place}: no consolidated metadata any more"
+        else:
+            root.consolidate()
+            yield f"{place}: consolidated"

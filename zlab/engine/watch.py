@@ -90,7 +90,7 @@ class Watch:
         False
     """
 
-    __slots__ = ("_keys", "_latest", "_number", "_path", "_store", "_versions")
+    __slots__ = ("_keys", "_late", "_latest", "_number", "_path", "_store", "_versions")
 
     def __init__(
         self,
@@ -101,18 +101,34 @@ class Watch:
     ) -> None:
         self._store = store
         self._path = path
-        self._versions = dict(versions)
-        prefix = f"{path}/" if path else ""
-        self._keys = [(prefix + name, version) for name, version in versions.items()]
         self._number = changes.of(store, path) if number is None else number
         self._latest = -1
+        self._late: tuple[str, ...] = ()
+        self._see(versions)
+
+    def _see(self, versions: Mapping[str, object]) -> None:
+        prefix = f"{self._path}/" if self._path else ""
+        self._versions = dict(versions)
+        self._keys = [(prefix + name, version) for name, version in versions.items()]
 
     @classmethod
     def start(cls, store: Store, path: str, names: Iterable[str]) -> Watch:
         """Watches documents from now on, for a handle that has written or was given them."""
-        prefix = f"{path}/" if path else ""
-        number = changes.of(store, path)
-        return cls(store, path, {name: store.version(prefix + name) for name in names}, number)
+        watch = cls.late(store, path, names)
+        watch._look()
+        return watch
+
+    @classmethod
+    def late(cls, store: Store, path: str, names: Iterable[str]) -> Watch:
+        """As `start`, but looks at what others do from the first use on: many cost nothing."""
+        watch = cls(store, path, {})
+        watch._late = tuple(names)
+        return watch
+
+    def _look(self) -> None:
+        names, self._late = self._late, ()
+        prefix = f"{self._path}/" if self._path else ""
+        self._see({name: self._store.version(prefix + name) for name in names})
 
     def is_current(self) -> bool:
         """Whether nobody has changed the documents, as far as that is told without a request.
@@ -124,6 +140,8 @@ class Watch:
             if changes.of(self._store, self._path) != self._number:
                 return False
             self._latest = latest
+        if self._late:
+            self._look()
         version = self._store.version
         for key, seen in self._keys:  # noqa: SIM110  this runs once a read, and costs less
             if version(key) != seen:
@@ -131,5 +149,7 @@ class Watch:
         return True
 
     def __reduce__(self) -> tuple[object, ...]:
+        if self._late:
+            self._look()
         # the numbers are this process's
         return Watch, (self._store, self._path, self._versions)

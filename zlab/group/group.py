@@ -99,7 +99,7 @@ class Group:
         self._metadata = metadata
         self._consolidated = consolidated
         self._access = access or Access()
-        self._watch = watch
+        self._watch = watch or Watch.start(store, path, document_names(metadata))
         self._owns_store = owns_store
 
     @property
@@ -124,10 +124,7 @@ class Group:
         Raises:
             NodeNotFoundError: The group was deleted.
         """
-        watch = self._watch
-        if watch is None:
-            self._watch = Watch.start(self._store, self._path, document_names(self._metadata))
-        elif not watch.is_current():
+        if not self._watch.is_current():
             self._reload()
         return self._metadata
 
@@ -315,6 +312,7 @@ class Group:
         self, where: str, metadata: NodeMetadata, watch: Watch | None = None
     ) -> Array | Group:
         known = self._consolidated
+        watch = watch or Watch.late(self._store, where, document_names(metadata))
         if isinstance(metadata, ArrayMetadata):
             return Array(
                 self._store,
@@ -619,10 +617,7 @@ class Group:
         self._check_writable()
         consolidate(self._store, self._path, self.zarr_format)
         self._reload()
-        if self._watch is not None:
-            self._consolidated = consolidated_of(
-                self._store, self._path, self._metadata, self._watch
-            )
+        self._consolidated = consolidated_of(self._store, self._path, self._metadata, self._watch)
 
     def remove_consolidated(self) -> None:
         """Removes the consolidated metadata; where there are none, nothing happens."""
@@ -735,6 +730,6 @@ def _rebuild(
     metadata: GroupMetadata,
     consolidated: Consolidated | None,
     access: Access,
-    watch: Watch | None,
+    watch: Watch,
 ) -> Group:
     return Group(store, path, metadata, consolidated, access, watch=watch)

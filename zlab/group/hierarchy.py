@@ -19,7 +19,7 @@ from zlab.engine.watch import changes
 from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError
 from zlab.group.members import each, read_members
 from zlab.metadata import ArrayMetadata, GroupMetadata, NodeMetadata, v2, v3
-from zlab.metadata.document import format_json
+from zlab.metadata.document import format_json, parse_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
 from zlab.stores.base import check_prefix
 
@@ -155,7 +155,12 @@ def _model(value: NodeLike, store: str, path: str) -> NodeMetadata:
         raise MetadataError(
             "a document without zarr_format", store=store, key=path or None, hint="It is 2 or 3"
         )
-    return _model(parse_node(documents, store=store, path=path), store, path)
+    # as they will be stored: objects of zarr-python hold tuples where JSON has lists
+    stored = {
+        name: parse_json(format_json(dict(document)), key=join(path, name), store=store)
+        for name, document in documents.items()
+    }
+    return _model(parse_node(stored, store=store, path=path), store, path)
 
 
 def _v2_documents(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import threading
+import warnings
 import weakref
 import zipfile
 import zlib
@@ -50,11 +51,11 @@ _READABLE = 0o100644 << 16
 class ZipStore:
     """Objects as members of a zip archive.
 
-    What is written is seen at once by this store, and by others when it is closed: by `close`, at
-    the end of a `with` block, or at the latest when the interpreter ends. An object that is
-    written again replaces the older one; there are never two members of one name. Members are
-    stored as they are, since chunks are compressed already; compressed members of other writers
-    can be read.
+    What is written is seen at once by this store, and by others when it is closed: by `close` or at
+    the end of a `with` block. A store that is forgotten is completed when it is collected as
+    garbage or the interpreter ends, with a `ResourceWarning`. An object that is written again
+    replaces the older one; there are never two members of one name. Members are stored as they
+    are, since chunks are compressed already; compressed members of other writers can be read.
 
     A pickle carries the path, and not what was written since the archive was opened.
 
@@ -130,8 +131,8 @@ class ZipStore:
             self._closed = True
             self._archive, self._members = None, {}
             draft, self._draft = self._draft, None
-            if draft is not None:
-                draft.finalizer()
+            if draft is not None and draft.finalizer.detach() is not None:
+                draft.publish()
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
         """The object's bytes, or those of a range; `None` only where there is no such member.
@@ -319,7 +320,7 @@ class _Draft:
             shutil.copyfile(self.path, self._partial)
         self.archive = zipfile.ZipFile(self._partial, "a" if members else "w")
         # when the store is closed, collected as garbage, or the interpreter ends
-        self.finalizer = weakref.finalize(store, self._publish)
+        self.finalizer = weakref.finalize(store, self._publish_forgotten)
 
     def add(self, key: str, value: Buffer) -> zipfile.ZipInfo:
         info = zipfile.ZipInfo(key, _DATE)
@@ -329,7 +330,20 @@ class _Draft:
         _file_of(self.archive).flush()  # readers use the descriptor
         return info
 
-    def _publish(self) -> None:
+    def _publish_forgotten(self) -> None:
+        if self.pid != os.getpid():
+            return
+        self.publish()
+        # after it: where the warning is an error, nothing is lost all the same
+        warnings.warn(
+            f"{self.path} was written to and never closed; it was completed now. Use `with`, or "
+            "`close` the array, group or store that was opened",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+    def publish(self) -> None:
+        """Puts the draft in the archive's place, unless it belongs to the parent process."""
         if self.pid != os.getpid():
             return
         try:

@@ -31,7 +31,7 @@ from zlab.tools.transfer import (
     in_publishing_order,
     make_room,
     name_of,
-    place_of,
+    opened,
     source_documents,
 )
 from zlab.tools.translate import Loss, Translation
@@ -198,17 +198,24 @@ def convert(
         msg = f"zarr_format must be 2 or 3, not {zarr_format!r}"
         raise ValueError(msg)
     budget = budget_of(memory, settings.memory_budget)
-    source, source_path = place_of(src, "", "r")
-    target, target_path = place_of(dst, path, "a")
-    check_apart((source, source_path), (target, target_path))
-    source_documents(source, source_path)
-    job = _Conversion(
-        MeteredStore(source), source_path, MeteredStore(target), target_path, zarr_format, budget
-    )
-    job.plan()
-    job.check(strict=strict)
-    make_room(target, target_path, zarr_format, overwrite=overwrite)
-    return job.run(verify=verify, progress=progress)
+    with (
+        opened(src, "", "r") as (source, source_path),
+        opened(dst, path, "a") as (target, target_path),
+    ):
+        check_apart((source, source_path), (target, target_path))
+        source_documents(source, source_path)
+        job = _Conversion(
+            MeteredStore(source),
+            source_path,
+            MeteredStore(target),
+            target_path,
+            zarr_format,
+            budget,
+        )
+        job.plan()
+        job.check(strict=strict)
+        make_room(target, target_path, zarr_format, overwrite=overwrite)
+        return job.run(verify=verify, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)

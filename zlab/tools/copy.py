@@ -39,7 +39,7 @@ from zlab.tools.transfer import (
     is_array,
     make_room,
     name_of,
-    place_of,
+    opened,
     source_documents,
 )
 from zlab.tools.words import counted
@@ -183,14 +183,16 @@ def copy(
     """
     budget = budget_of(memory, settings.memory_budget)
     change = _Change(... if chunks is None else chunks, shards, compressors)
-    source, source_path = place_of(src, "", "r")
-    target, target_path = place_of(dst, path, "a")
-    check_apart((source, source_path), (target, target_path))
-    root = source_documents(source, source_path)
-    job = _Copy(MeteredStore(source), source_path, MeteredStore(target), target_path, budget)
-    job.plan(change)
-    make_room(target, target_path, format_of(root), overwrite=overwrite)
-    return job.run(progress)
+    with (
+        opened(src, "", "r") as (source, source_path),
+        opened(dst, path, "a") as (target, target_path),
+    ):
+        check_apart((source, source_path), (target, target_path))
+        root = source_documents(source, source_path)
+        job = _Copy(MeteredStore(source), source_path, MeteredStore(target), target_path, budget)
+        job.plan(change)
+        make_room(target, target_path, format_of(root), overwrite=overwrite)
+        return job.run(progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ to the topmost: whoever is killed on the way leaves no node, and not half of one
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from zlab.array import Array
@@ -14,10 +15,11 @@ from zlab.errors import NodeExistsError, NodeNotFoundError, StoreError
 from zlab.group import Group
 from zlab.group.hierarchy import delete_node
 from zlab.metadata import v2, v3
-from zlab.stores.open import store_from
+from zlab.stores.base import close
+from zlab.stores.open import opens, store_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from zlab.metadata import ZarrFormat
     from zlab.metadata.model import NodeDocuments
@@ -34,6 +36,17 @@ def place_of(node: NodeLike, path: str, mode: Mode) -> tuple[Store, str]:
         return node.store, join(node.path, path)
     store, prefix = store_from(node, mode=mode)
     return store, join(prefix, path)
+
+
+@contextmanager
+def opened(node: NodeLike, path: str, mode: Mode) -> Iterator[tuple[Store, str]]:
+    """As `place_of`; a store that is opened for it, such as an archive, is closed at the end."""
+    store, where = place_of(node, path, mode)
+    try:
+        yield store, where
+    finally:
+        if opens(node):
+            close(store)
 
 
 def name_of(store: Store, path: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final, get_args
 from zlab.config import settings
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import check_writable, join, read_document, read_documents
-from zlab.errors import MetadataError, NodeNotFoundError
+from zlab.errors import MetadataError, NodeNotFoundError, StoreError
 from zlab.grid import ChunkKeys
 from zlab.group.hierarchy import consolidate, stale_nodes
 from zlab.metadata import ArrayMetadata, v2
@@ -19,7 +19,7 @@ from zlab.tools.chunk_check import ArrayCheck, StoredObject
 from zlab.tools.leftovers import find_leftovers, remove
 from zlab.tools.nbytes import format_nbytes
 from zlab.tools.problems import KEPT, Kind, Problem, Problems, listed
-from zlab.tools.transfer import name_of, place_of
+from zlab.tools.transfer import name_of, opened
 from zlab.tools.words import counted
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def verify(
     Raises:
         NodeNotFoundError: There is no node.
         ReadOnlyError: `repair` on a store that was opened for reading.
-        StoreError: The store cannot be listed.
+        StoreError: The node cannot be listed. What cannot be below it is a problem in the report.
 
     Example:
         >>> import numpy as np, zlab
@@ -131,20 +131,20 @@ def verify(
         (False, [('chunk', (1,))])
     """
     budget = budget_of(memory, settings.memory_budget)
-    place, where = place_of(store, path, "r+" if repair else "r")
-    if repair:
-        check_writable(place, where)
-    check = _Check(place, deep=deep, repair=repair, budget=budget, progress=progress)
-    if not check.node(where):
-        raise NodeNotFoundError(
-            "there is no array or group to check",
-            store=place.name,
-            key=where or None,
-            hint="A node has a zarr.json (v3), .zarray or .zgroup (v2) at its path",
-        )
-    if isinstance(place, LocalStore):
-        check.leftovers(place, where)
-    return check.report(where)
+    with opened(store, path, "r+" if repair else "r") as (place, where):
+        if repair:
+            check_writable(place, where)
+        check = _Check(place, deep=deep, repair=repair, budget=budget, progress=progress)
+        if not check.node(where):
+            raise NodeNotFoundError(
+                "there is no array or group to check",
+                store=place.name,
+                key=where or None,
+                hint="A node has a zarr.json (v3), .zarray or .zgroup (v2) at its path",
+            )
+        if isinstance(place, LocalStore):
+            check.leftovers(place, where)
+        return check.report(where)
 
 
 class _Check:
@@ -215,10 +215,22 @@ class _Check:
         for entry in listing.entries:
             self.seen(entry)
             if strays and entry.key.rpartition("/")[2] not in DOCUMENT_NAMES:
-                self.found("stray", entry.key, "belongs to no array or group")
+                self.stray(entry.key)
         for prefix in listing.prefixes:
-            if not self.node(prefix) and strays:
-                self.strays(prefix)
+            try:
+                if not self.node(prefix) and strays:
+                    self.strays(prefix)
+            except StoreError as error:  # it hides nothing beside it
+                self.found("unreadable", error.key or prefix, error.what)
+
+    def stray(self, key: str) -> None:
+        """Reports an object that is no document; as a link that leads nowhere it may be a node."""
+        try:
+            self.store.nbytes(key)
+        except StoreError as error:
+            self.found("unreadable", key, error.what)
+        else:
+            self.found("stray", key, "belongs to no array or group")
 
     def strays(self, prefix: str) -> None:
         """Reports what lies below a prefix that is no node, all at once."""
