@@ -40,8 +40,8 @@ from zlab.stream.arguments import flag, whole_number
 from zlab.stream.assembly import Assembly, Partial, box_of, chunks_of, number_of, whole_chunk
 from zlab.stream.budget import Account
 from zlab.stream.checkpoint import Checkpoint, Ledger
-from zlab.stream.chunks import Chunk
 from zlab.stream.crew import Crew
+from zlab.stream.loader import Chunk
 from zlab.stream.ranges import Ranges
 from zlab.stream.slices import Slice
 from zlab.stream.spill import Shelf
@@ -266,7 +266,8 @@ class _Entries:
         if array.shape != shape:
             what = f"data of shape {array.shape}, where the array has {shape}"
             raise self._refusal(number, what, coords, "Data are cropped to the array at its edge")
-        if array.dtype.newbyteorder("=") != dtype:
+        # "equiv" is the same but for the order of bytes
+        if not np.can_cast(array.dtype, dtype, "equiv"):
             what = f"data of dtype {array.dtype}, where the array has {dtype}"
             hint = "Cast them, or pass validate=False to have them cast as an assignment does"
             raise self._refusal(number, what, coords, hint)
@@ -323,6 +324,7 @@ class _Writer:
         self._complete = Ranges()
         self._skipped = Ranges()
         self._failed: list[ZlabError] = []
+        self._broken = False
         self._nentries = 0
         self._nchunks = 0
         self._nbytes = 0
@@ -426,6 +428,11 @@ class _Writer:
             self._drain()
             self._finish()
             self._drain()
+        except Exception:
+            if not self._broken:
+                # the source's fault, or an entry's: those before it are written all the same
+                self._crew.drain()
+            raise
         finally:
             # an iteration that was begun here is ended here
             if iterator is not source and hasattr(iterator, "close"):
@@ -438,8 +445,10 @@ class _Writer:
     def _look(self) -> None:
         """Tells what happened in the crew."""
         if self._crew.failure is not None:
+            self._broken = True
             raise self._crew.failure
         while self._failures:
+            self._broken = self._on_error == "raise"
             self._fail(self._failures.popleft())
         if self._told is not None or hub.active:
             self._tell()
