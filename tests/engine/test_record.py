@@ -34,6 +34,22 @@ def sparse(shards: int | None = None) -> MemoryStore:
     return store
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_arrays_that_are_created_and_opened_are_told(zarr_format: Any) -> None:
+    store = MemoryStore()
+    root = zlab.create_group(store, zarr_format=zarr_format)
+    with zlab.telemetry.capture("array.*") as captured:
+        root.create_array("a/b", shape=(4, 6), dtype="i4", zarr_format=zarr_format)
+        zlab.open_array(store, path="a/b")
+        root.array("a/b")
+    told = [(e.name, e.store, e.path, e.zarr_format, e.shape) for e in captured.events]
+    assert told == [
+        (name, store.name, "a/b", zarr_format, (4, 6))
+        for name in ("array.open", "array.create", "array.open", "array.open")
+    ]
+    assert all(event.duration_s > 0 for event in captured.events)
+
+
 @SHARDS
 @pytest.mark.parametrize("far", [False, True])
 def test_a_read_tells_how_much_was_filled_in(shards: int | None, far: bool) -> None:

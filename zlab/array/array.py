@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from math import prod
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from zlab.array import streaming
@@ -30,6 +31,7 @@ from zlab.engine.nodes import (
     read_watched,
 )
 from zlab.engine.read import read_region
+from zlab.engine.record import tell_made
 from zlab.engine.selection import parse_basic
 from zlab.engine.watch import Watch
 from zlab.engine.write import write_region
@@ -38,6 +40,7 @@ from zlab.metadata import ArrayMetadata
 from zlab.metadata.node import parse_node
 from zlab.stores.base import close
 from zlab.stream import write_stream
+from zlab.telemetry.events import ArrayOpen
 
 if TYPE_CHECKING:
     import os
@@ -96,10 +99,12 @@ class Array:
         consolidated_in: str | None = None,
         owns_store: bool = False,
     ) -> None:
+        begun = perf_counter()
         self._known = ArrayLayout(store, path, metadata, access)
         self._watch = watch or Watch.start(store, path, document_names(metadata))
         self._consolidated_in = consolidated_in
         self._owns_store = owns_store
+        tell_made(self._known, ArrayOpen, begun)
 
     # -- what it is
 

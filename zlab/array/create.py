@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,8 +12,10 @@ from zlab.array.array import Array
 from zlab.array.plan import plan_array
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import create_node, join
+from zlab.engine.record import tell_made
 from zlab.errors import MetadataError
 from zlab.stores.open import opens, store_from
+from zlab.telemetry.events import ArrayCreate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,6 +93,7 @@ def create_array(
         >>> array.nchunks
         100
     """
+    begun = perf_counter()
     place, prefix = store_from(store, mode="a", storage_options=storage_options)
     values = None if data is None else np.asarray(data)
     if values is not None:
@@ -120,6 +124,7 @@ def create_array(
         values = _fitting(values, metadata)
     create_node(place, where, metadata, overwrite=overwrite)
     array = Array(place, where, metadata, owns_store=opens(store))
+    tell_made(array.layout, ArrayCreate, begun)
     if values is not None:
         array[...] = values
     return array

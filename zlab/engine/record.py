@@ -7,7 +7,14 @@ from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, Self
 
-from zlab.telemetry.events import ABSENT, ArrayRead, ArrayWrite, CacheRun, ChunkFailed, ChunkRun
+from zlab.telemetry.events import (
+    ABSENT,
+    ArrayRead,
+    ArrayWrite,
+    CacheRun,
+    ChunkFailed,
+    ChunkRun,
+)
 from zlab.telemetry.hub import hub
 
 if TYPE_CHECKING:
@@ -16,6 +23,10 @@ if TYPE_CHECKING:
 
     from zlab.engine.layout import ArrayLayout
     from zlab.errors import ChunkError
+    from zlab.telemetry.events import (
+        ArrayCreate,
+        ArrayOpen,
+    )
 
 _NOBODY: AbstractContextManager[None] = nullcontext()
 
@@ -76,6 +87,27 @@ def array_call(
     if hub.wants(ArrayRead if operation == "read" else ArrayWrite):
         return ArrayCall(layout, operation, nbytes)
     return _NOBODY
+
+
+def tell_made(layout: ArrayLayout, kind: type[ArrayOpen | ArrayCreate], begun: float) -> None:
+    """Tells that a handle was made, or an array created.
+
+    Args:
+        layout: Of the array.
+        kind: Which of the two.
+        begun: When it began, of `perf_counter`.
+    """
+    if hub.wants(kind):
+        metadata = layout.metadata
+        hub.emit(
+            kind(
+                layout.store.name,
+                layout.path,
+                metadata.zarr_format,
+                metadata.shape,
+                perf_counter() - begun,
+            )
+        )
 
 
 class Recorder:

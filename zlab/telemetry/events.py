@@ -28,14 +28,14 @@ ABSENT = -1
 
 @dataclass(frozen=True, slots=True)
 class ArrayOpen:
-    """An array was opened: its document read and parsed, its codecs resolved.
+    """A handle on an array was made, also of one that was just created.
 
     Attributes:
         store: The store's name.
         path: The array's path in the store.
         zarr_format: The version of the document.
         shape: The array's shape.
-        duration_s: Seconds that it took.
+        duration_s: Seconds in which its codecs and its grid were resolved.
     """
 
     name: ClassVar[str] = "array.open"
@@ -56,7 +56,7 @@ class ArrayCreate:
         path: The array's path in the store.
         zarr_format: The version of the document.
         shape: The array's shape.
-        duration_s: Seconds that it took.
+        duration_s: Seconds until its document was stored.
     """
 
     name: ClassVar[str] = "array.create"
