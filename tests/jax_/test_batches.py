@@ -263,7 +263,7 @@ def test_the_argument_that_is_wrong_is_named(
 def test_leaving_early_ends_the_stream(
     pair: tuple[zlab.Array, zlab.Array, CountingStore],
 ) -> None:
-    with capture("stream.*") as captured:
+    with capture("stream.st*") as captured:
         for _ in zlab.jax.batches(pair[:2], 10, shuffle=True):
             break
     start, stop = captured.events

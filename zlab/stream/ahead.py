@@ -213,18 +213,17 @@ class ReadAhead(Generic[T]):
     def _has_room(self) -> bool:
         return not self._ended and self._taken - self._handed_on < self._depth
 
-    @property
     def _is_staffed(self) -> bool:
         return self._exhausted or self._workers == self._width
 
     def _start_worker(self) -> None:
         """Starts a worker if there is room for a unit; it starts the next one in its turn."""
-        if self._is_staffed:
+        if self._is_staffed():
             return  # mostly, and seen without the lock
         with self._lock:
             waiting = self._waiting
             if (
-                self._is_staffed
+                self._is_staffed()
                 or not self._has_room
                 or (waiting is not None and not self._account.fits(waiting.nbytes))
             ):

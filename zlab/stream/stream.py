@@ -134,12 +134,12 @@ class Stream(ABC, Generic[T]):
             told = self.progress
         if told is None and not hub.wants(StreamProgress):
             return bar
-        due = start
+        due = start + _TELL_S
 
         def watch() -> None:
             nonlocal due
             now = perf_counter()
-            is_due = (now >= due or tally.finished) and hub.wants(StreamProgress)
+            is_due = now >= due and hub.wants(StreamProgress)
             if told is None and not is_due:
                 return
             event = StreamProgress(
