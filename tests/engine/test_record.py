@@ -39,7 +39,7 @@ def test_arrays_that_are_created_and_opened_are_told(zarr_format: Any) -> None:
     store = MemoryStore()
     root = zlab.create_group(store, zarr_format=zarr_format)
     with zlab.telemetry.capture("array.*") as captured:
-        root.create_array("a/b", shape=(4, 6), dtype="i4", zarr_format=zarr_format)
+        zlab.create_array(store, path="a/b", shape=(4, 6), dtype="i4", zarr_format=zarr_format)
         zlab.open_array(store, path="a/b")
         root.array("a/b")
     told = [(e.name, e.store, e.path, e.zarr_format, e.shape) for e in captured.events]
