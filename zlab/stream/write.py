@@ -342,7 +342,7 @@ class _Writer:
     def run(self, source: Iterable[object]) -> WriteReport:
         """Writes all that the source gives."""
         layout, store, path = self._layout, self._layout.store.name, self._layout.path
-        if hub.active:
+        if hub.wants(StreamStart):
             hub.emit(StreamStart(self._number, "write", store, path, layout.chunks.nchunks))
         outcome: Outcome = "closed"
         problem: str | None = None
@@ -356,7 +356,7 @@ class _Writer:
             raise
         finally:
             duration_s = perf_counter() - self._begun
-            if hub.active:
+            if hub.wants(StreamStop):
                 nchunks, nskipped = self._nchunks, len(self._failed)
                 stop = StreamStop(
                     self._number,
@@ -450,7 +450,7 @@ class _Writer:
         while self._failures:
             self._broken = self._on_error == "raise"
             self._fail(self._failures.popleft())
-        if self._told is not None or hub.active:
+        if self._told is not None or hub.wants(StreamProgress):
             self._tell()
 
     def _drain(self) -> None:
