@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zlab.engine.plan import plan_runs, plan_shard_runs, run_length, split_axis
-from zlab.engine.selection import Span
+from zlab.engine.plan import plan_one, plan_runs, plan_shard_runs, run_length, split_axis
+from zlab.engine.selection import Picks, Span
 from zlab.grid import Grid
+from zlab.metadata.extension import NamedConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,3 +78,26 @@ def test_runs_are_long_enough_to_pay_and_short_enough_to_share() -> None:
     assert run_length(1, 2) == 1
     assert run_length(100, 2) == 12
     assert run_length(10**6, 2) == 64
+
+
+@given(data=st.data())
+def test_one_chunk_is_planned_as_a_plan_of_one(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 20), max_size=3)))
+    sizes = [data.draw(st.integers(1, 12)) for _ in shape]
+    edges = [data.draw(st.booleans()) for _ in shape]
+    # an axis of a rectilinear grid, too
+    chunks = [
+        [size] * -(-n // size) if edge else size
+        for n, size, edge in zip(shape, sizes, edges, strict=True)
+    ]
+    config = NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": chunks})
+    grid = Grid.parse(config, shape)
+    spans = [data.draw(_spans(n)) for n in shape]
+    _, runs = plan_runs(grid, spans, width=1)
+    jobs = [job for run in runs for job in run.jobs]
+    assert plan_one(grid, spans) == (jobs[0] if len(jobs) == 1 else None)
+
+
+def test_picks_are_not_planned_as_one_chunk() -> None:
+    grid = Grid.regular((4,), (4,))
+    assert plan_one(grid, [Picks(np.array([1, 2]))]) is None

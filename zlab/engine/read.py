@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from zlab.config import settings
-from zlab.engine.plan import Run, plan_runs, plan_shard_runs
+from zlab.engine.plan import Run, plan_one, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.workers import Team
@@ -70,6 +70,12 @@ def read_region(
 def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
     """Reads a box into an array of the box's shape, forward along every axis."""
     local = layout.store.local
+    if local:
+        job = plan_one(layout.chunks, region.spans)
+        if job is not None:
+            shard = None if layout.sharding is None else layout.shard_of(job.coords)
+            read_runs(layout, [Run(shard, [job])], box, width=1)
+            return
     width = settings.threads if local else settings.fetch_concurrency
     if local and box.nbytes < _SMALL:
         width = 1

@@ -85,6 +85,8 @@ class Region:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that the user sees."""
+        if not self.dropped_axes and not self.gathers:
+            return self.box_shape
         lengths = [span.count for span in self.spans]
         for gather in self.gathers:
             lengths[gather.axis] = len(gather.places)

@@ -7,9 +7,10 @@ Source: Zarr v3 `sharding_indexed` codec specification.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from operator import itemgetter
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,11 +33,8 @@ if TYPE_CHECKING:
     from zlab.engine.plan import ChunkJob
     from zlab.memory import Buffer
 
-T = TypeVar("T")
-_Place: TypeAlias = "tuple[int, int, T]"
-"""Where something lies in the object: its first byte, how many there are, and what it is."""
-
 _MISSING = np.uint64(MISSING)
+_FARTHEST = np.uint64(1 << 62)
 _ATTEMPTS = 3
 
 
@@ -115,30 +113,38 @@ def fetch_from_shard(
         StoreError: The store failed.
         CodecError: The index is corrupt.
     """
+    sharding = layout.sharding
+    is_nested = sharding is not None and sharding.inner is not sharding.innermost
     for _ in range(_ATTEMPTS):
         read = read_index(layout, shard)
         if read is None:
             for job in jobs:
                 yield job, None
             return
-        present: list[_Place[ChunkJob]] = []
+        done = 0
         try:
-            places = _places(layout, shard, read, jobs)
-            for job, (offset, nbytes) in zip(jobs, places, strict=True):
-                if offset == MISSING and nbytes == MISSING:
-                    yield job, None
-                else:
-                    present.append((offset, nbytes, job))
-            present.sort(key=itemgetter(0))
-            jobs = [job for _, _, job in present]
-            for group in _coalesce(present):
-                data = _fetch_group(layout, shard, read.version, group)
-                first = group[0][0]
-                for offset, nbytes, job in group:
-                    yield job, data[offset - first : offset - first + nbytes]
-                jobs = jobs[len(group) :]
+            if len(jobs) == 1 and not is_nested:
+                yield jobs[0], _fetch_one(layout, shard, read, jobs[0])
+                return
+            offsets, lengths = _places(layout, shard, read, jobs)
+            absent = np.flatnonzero(offsets < 0).tolist()
+            for number in absent:
+                yield jobs[number], None
+            order = np.argsort(offsets, kind="stable")[len(absent) :]
+            jobs = [jobs[number] for number in order.tolist()]
+            offsets, lengths = offsets[order], lengths[order]
+            for some in coalesce(offsets, lengths):
+                first = int(offsets[some.start])
+                starts = (offsets[some] - first).tolist()
+                stops = (offsets[some] + lengths[some] - first).tolist()
+                nbytes = int(lengths[some].sum())
+                data = _fetch(layout, shard, read.version, first, max(stops), nbytes, len(stops))
+                for job, start, stop in zip(jobs[some], starts, stops, strict=True):
+                    yield job, data[start:stop]
+                done = some.stop
         except _ReplacedError:
             layout.index_cache.drop(layout.store, layout.key(shard))
+            jobs = jobs[done:]
         else:
             return
     raise _replaced(layout, shard, jobs[0].coords)
@@ -156,26 +162,41 @@ def _replaced(
     )
 
 
+def _fetch_one(
+    layout: ArrayLayout, shard: tuple[int, ...], read: Entry, job: ChunkJob
+) -> memoryview | None:
+    """One chunk alone: samplers read them by the million."""
+    first = layout.first_chunk(shard)
+    start, nbytes = read.array[
+        tuple(c - f for c, f in zip(job.coords, first, strict=True))
+    ].tolist()
+    if start == nbytes == MISSING:
+        return None
+    return _fetch(layout, shard, read.version, start, nbytes, nbytes, 1)
+
+
 def _places(
     layout: ArrayLayout, shard: tuple[int, ...], read: Entry, jobs: list[ChunkJob]
-) -> list[list[int]]:
-    """Offset and length of each job's chunk in the shard."""
-    first = layout.first_chunk(shard)
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offset and length of each job's chunk in the shard; an offset of -1 for one that is absent.
+
+    Raises:
+        CodecError: The index points to where no shard can reach.
+    """
     index: NDArray[np.uint64] = read.array
     sharding = layout.sharding
-    nested = sharding is not None and sharding.inner is not sharding.innermost
-    if len(jobs) == 1 and not nested:
-        # the read of one inner chunk, which samplers do by the million
-        inner = tuple(c - f for c, f in zip(jobs[0].coords, first, strict=True))
-        return [index[inner].tolist()]
     inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1)
-    inside -= np.asarray(first, np.intp)
-    if nested:
+    inside -= np.asarray(layout.first_chunk(shard), np.intp)
+    if sharding is not None and sharding.inner is not sharding.innermost:
         found = _Nested(layout, shard, read.version).places(index, inside)
     else:
         found = index[tuple(inside.T)]
-    places: list[list[int]] = found.tolist()
-    return places
+    places = found.astype(np.int64)
+    absent = (found == _MISSING).all(axis=1)
+    if ((found > _FARTHEST).any(axis=1) & ~absent).any():
+        raise CodecError("the index of the shard points outside it")
+    places[absent] = -1, 0
+    return places[:, 0], places[:, 1]
 
 
 class _Piece(NamedTuple):
@@ -277,7 +298,7 @@ class _Nested:
         """The index of each shard of a level: kept ones first, others by coalesced ranges."""
         layout, size = self._layout, codec.index_nbytes
         cache = layout.index_cache
-        wanted: list[_Place[_Piece]] = []
+        wanted: list[tuple[int, _Piece]] = []
         for piece in pieces:
             kept = cache.get(layout.store, self._key, _part(piece, depth))
             if hub.watches_caches:
@@ -291,12 +312,15 @@ class _Nested:
                 )
             at_end = codec.index_location == "end"
             start = piece.start + (piece.nbytes - size if at_end else 0)
-            wanted.append((start, size, piece))
+            wanted.append((start, piece))
         wanted.sort(key=itemgetter(0))
-        for group in _coalesce(wanted):
-            data = _fetch_group(layout, self._shard, self._version, group)
-            for start, _, piece in group:
-                at = start - group[0][0]
+        offsets = np.array([start for start, _ in wanted], np.int64)
+        for some in coalesce(offsets, np.full(len(wanted), size, np.int64)):
+            first, last = wanted[some.start][0], wanted[some.stop - 1][0]
+            nbytes, n = last + size - first, some.stop - some.start
+            data = _fetch(layout, self._shard, self._version, first, nbytes, n * size, n)
+            for start, piece in wanted[some]:
+                at = start - first
                 index = codec.decode_index(data[at : at + size])
                 cache.put(layout.store, self._key, index, self._version, _part(piece, depth))
                 yield piece, index
@@ -307,19 +331,23 @@ def _part(piece: _Piece, depth: int) -> tuple[int, ...]:
     return (-depth, *piece.first)
 
 
-def _fetch_group(
-    layout: ArrayLayout, shard: tuple[int, ...], version: object, group: list[_Place[Any]]
+def _fetch(
+    layout: ArrayLayout,
+    shard: tuple[int, ...],
+    version: object,
+    start: int,
+    nbytes: int,
+    nbytes_used: int,
+    nchunks: int,
 ) -> memoryview:
-    """The bytes from the first of some places to the end of the last.
+    """Bytes of a shard.
 
     Raises:
         _ReplacedError: There is another shard now, or none.
     """
     key = layout.key(shard)
-    start = group[0][0]
-    end = max(offset + nbytes for offset, nbytes, _ in group)
     before = perf_counter()
-    data = layout.store.get(key, Range(start, end - start))
+    data = layout.store.get(key, Range(start, nbytes))
     # offsets of an old index mean nothing in a shard that was replaced meanwhile
     if data is None or layout.store.version(key) != version:
         raise _ReplacedError
@@ -327,9 +355,9 @@ def _fetch_group(
         now = perf_counter()
         hub.emit(
             RangeRead(
-                *(layout.store.name, layout.path, shard, key, start, end - start),
-                nbytes_used=sum(nbytes for _, nbytes, _ in group),
-                nchunks=len(group),
+                *(layout.store.name, layout.path, shard, key, start, nbytes),
+                nbytes_used=nbytes_used,
+                nchunks=nchunks,
                 duration_s=now - before,
                 t=now,
             )
@@ -337,22 +365,20 @@ def _fetch_group(
     return memoryview(data)
 
 
-def _coalesce(places: list[_Place[T]]) -> Iterator[list[_Place[T]]]:
-    """Puts neighbours together that one request brings."""
+def coalesce(offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[slice]:
+    """Puts places that one request brings together, of sorted ones."""
+    if not len(offsets):
+        return
     gap, limit = settings.coalesce_gap, settings.coalesce_limit
-    group: list[_Place[T]] = []
-    start = end = 0
-    for place in places:
-        offset, nbytes, _ = place
-        if group and (offset - end > gap or offset + nbytes - start > limit):
-            yield group
-            group = []
-        if not group:
-            start, end = offset, offset
-        group.append(place)
-        end = max(end, offset + nbytes)
-    if group:
-        yield group
+    ends = np.maximum.accumulate(offsets + lengths)
+    apart = np.flatnonzero(offsets[1:] - ends[:-1] > gap) + 1
+    for begin, stop in pairwise([0, *apart.tolist(), len(offsets)]):
+        first = begin
+        while ends[stop - 1] - offsets[first] > limit and stop - first > 1:
+            fitting = int(np.searchsorted(ends[first:stop], offsets[first] + limit, side="right"))
+            yield slice(first, first + max(fitting, 1))
+            first += max(fitting, 1)
+        yield slice(first, stop)
 
 
 def _tell_look_up(layout: ArrayLayout, shard: tuple[int, ...], kept: Entry | None) -> None:
