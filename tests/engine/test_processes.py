@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import zlab
+from zlab.errors import ChunkReadError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +110,150 @@ except KeyboardInterrupt:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert int(out) <= 4
+
+
+@pytest.mark.parametrize("shards", [None, 40])
+@pytest.mark.parametrize("cache", [None, 1 << 20])
+def test_fifty_readers_beside_a_writer_never_see_half_a_chunk(
+    tmp_path: Path, shards: int | None, cache: int | None
+) -> None:
+    zlab.create_array(tmp_path / "a.zarr", shape=120, dtype="i4", chunks=20, shards=shards)
+    writer = zlab.open_array(tmp_path / "a.zarr", mode="r+")
+    writer[...] = 1
+    failures: list[object] = []
+
+    def read() -> None:
+        array = zlab.open_array(tmp_path / "a.zarr", cache=cache)
+        for _ in range(4):
+            try:
+                chunks = array[...].reshape(6, 20)
+            except ChunkReadError as error:
+                # of a shard that is replaced again and again, a reader is told so
+                if "was replaced" not in str(error):
+                    failures.append(error)
+                continue
+            if (chunks != chunks[:, :1]).any() or not chunks.all():
+                failures.append(chunks)
+
+    readers = [threading.Thread(target=read) for _ in range(50)]
+    for reader in readers:
+        reader.start()
+    number = 1
+    while any(reader.is_alive() for reader in readers):
+        number += 1
+        writer[...] = number
+        writer[20:40] = number + 100
+    for reader in readers:
+        reader.join()
+    assert failures == []
+    np.testing.assert_array_equal(
+        zlab.open_array(tmp_path / "a.zarr", cache=cache)[::20],
+        [number, number + 100, *[number] * 4],
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+@pytest.mark.parametrize("shards", ["None", "4000"])
+def test_a_writer_that_is_killed_anywhere_leaves_whole_chunks_and_documents(
+    tmp_path: Path, shards: str
+) -> None:
+    code = """
+import os, random, signal, sys
+import numpy as np, zlab
+from zlab.tools.leftovers import find_leftovers
+path, shards = sys.argv[1], eval(sys.argv[2])
+random.seed(shards)
+zlab.settings.threads = 2
+zlab.create_array(path, shape=8000, dtype="i8", chunks=1000, shards=shards, compressors=None,
+                  attributes={"n": 0, "filler": "x" * 50_000})[...] = 1
+nleft = 0
+for _ in range(20):
+    near, far = os.pipe()
+    child = os.fork()
+    if child == 0:
+        array = zlab.open_array(path, mode="r+")
+        for n in range(1, 10**9):
+            # whole chunks, a part of each chunk, and the document
+            array[...] = n
+            os.write(far, b".")
+            array[500:7500:3] = array[500:7500:3]
+            os.write(far, b".")
+            array.attrs["n"] = n
+            os.write(far, b".")
+    os.close(far)
+    for _ in range(random.randrange(1, 12)):
+        assert os.read(near, 1) == b"."
+    for _ in range(random.randrange(2000)):
+        pass
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    os.close(near)
+    array = zlab.open_array(path)
+    chunks = array[...].reshape(8, 1000)
+    assert (chunks == chunks[:, :1]).all(), chunks
+    assert chunks.min() >= 1
+    assert len(array.attrs["filler"]) == 50_000
+    left = list(find_leftovers(path))
+    report = zlab.verify(path)
+    assert report.ok, str(report)
+    assert report.counts.get("leftover", 0) == len(left)
+    assert set(report.counts) <= {"leftover"}, str(report)
+    # the child is gone, and its files are old enough
+    for leftover in left:
+        os.utime(leftover.path, (0, 0))
+    assert zlab.verify(path, repair=True).ok
+    assert list(find_leftovers(path)) == []
+    nleft += len(left)
+print(nleft)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "a.zarr"), shards],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("shards", ["None", "4000"])
+def test_a_chunk_that_the_disk_does_not_take_is_an_error_and_the_old_one_stays(
+    tmp_path: Path, shards: str
+) -> None:
+    code = """
+import errno, resource, signal, sys
+import numpy as np, zlab
+path, shards = sys.argv[1], eval(sys.argv[2])
+data = np.random.default_rng(0).integers(0, 2**62, 8000)
+array = zlab.create_array(path, shape=8000, dtype="i8", chunks=1000, shards=shards)
+array[...] = 7
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+for part in (slice(0, 8000), slice(5, 900)):
+    try:
+        array[part] = data[part]
+    except zlab.errors.ChunkWriteError as error:
+        cause = error.__cause__
+        assert isinstance(cause, zlab.errors.StoreError), cause
+        assert cause.errno == errno.EFBIG, cause
+        assert "unchanged" in str(cause), cause
+        assert error.coords is not None and error.key.startswith("c/"), error
+    else:
+        raise AssertionError("it was written")
+    assert (zlab.open_array(path)[...] == 7).all()
+try:
+    array.attrs["long"] = "x" * 5000
+except zlab.errors.StoreError as error:
+    assert error.key == "zarr.json", error
+assert dict(zlab.open_array(path).attrs) == {}
+assert zlab.verify(path).counts == {}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.zarr"), shards],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -312,6 +312,40 @@ def test_a_store_that_fails_is_no_corrupt_chunk(store: Objects) -> None:
     assert not report.ok
 
 
+def test_what_lies_behind_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    store = tmp_path / "s.zarr"
+    group = zlab.create_group(store)
+    for name in ("chunk", "folder", "node", "whole"):
+        group.create_array(name, data=np.arange(1, 9), chunks=2)
+    for place in ("chunk/c/1", "folder/c", "node"):
+        (store / place).rename(tmp_path / place.replace("/", "-"))
+        (store / place).symlink_to(tmp_path / "unmounted")
+    report = zlab.verify(store)
+    assert found(report) == [
+        ("unreadable", "chunk/c/1", None),
+        ("unreadable", "folder/c", None),
+        ("unreadable", "node", None),
+    ]
+    assert not report.ok
+    assert "leads to nothing" in str(report)
+    assert report.arrays == 3
+    assert report.chunks >= 4
+
+
+def test_a_folder_that_cannot_be_listed_hides_nothing_beside_it(store: Objects) -> None:
+    class FailingStore(InterposedStore):
+        def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+            if call.operation in ("list", "list_dir") and call.key == "g":
+                raise StoreError("the disk is broken", key=call.key)
+            return proceed(call)
+
+    whole = zlab.verify(MemoryStore(store))
+    report = zlab.verify(FailingStore(MemoryStore(store)))
+    assert found(report) == [("unreadable", "g", None), ("stale", "", None)]
+    assert not report.ok
+    assert 0 < report.arrays < whole.arrays
+
+
 # -- shards
 
 

@@ -258,7 +258,7 @@ class _Check:
                 return
             nodes = {name: documents for name, documents in known.items() if name}
             stale = stale_nodes(self.store, path, zarr_format, nodes)
-        except MetadataError as error:
+        except (MetadataError, StoreError) as error:
             self.found("stale", key, f"cannot be compared with the nodes: {error.what}")
             return
         if stale:
