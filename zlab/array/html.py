@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from zlab.array.array import Array
-    from zlab.metadata import ArrayMetadata
+    from zlab.metadata import ArrayMetadata, NamedConfig
 
 Row = tuple[str, object]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _MAX_ATTRIBUTES = 10
-_MAX_TEXT = 200
+_MAX_TEXT = 2000
+_MAX_VALUE = 80
+_SHARDING = "sharding_indexed"
 
 # JupyterLab's variables where there are some; elsewhere what the page has. Greys are half
 # transparent, so that they fit a light page and a dark one
@@ -109,10 +111,10 @@ def table(rows: Iterable[Row]) -> str:
     return f"<table>{body}</table>"
 
 
-def shortened(value: object) -> str:
+def shortened(value: object, limit: int = _MAX_TEXT) -> str:
     """A value as text that is not too long to be looked at."""
     text = str(value)
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def array_html(array: Array) -> str:
@@ -139,7 +141,6 @@ def metadata_rows(metadata: ArrayMetadata) -> list[Row]:
         rows.append(("dimensions", names))
     itemsize = metadata.data_type.dtype.itemsize
     size = format_nbytes(prod(metadata.shape) * itemsize)
-    codecs = metadata.codecs
     chunks, shards, nchunks = chunking(metadata)
     if chunks is not None:
         rows.append(("chunks", f"{chunks}, {nchunks:,} in all"))
@@ -148,11 +149,20 @@ def metadata_rows(metadata: ArrayMetadata) -> list[Row]:
         rows.append(("shards", shards))
     return [
         *rows,
-        ("codecs", " → ".join(codec.name for codec in codecs)),
+        ("codecs", _codec_words(metadata.codecs)),
         ("fill value", metadata.fill_value),
         ("size", size),
         *attribute_rows(metadata.attributes),
     ]
+
+
+def _codec_words(codecs: Sequence[NamedConfig]) -> str:
+    words = []
+    for codec in codecs:
+        inner = codec.configuration.get("codecs") if codec.name == _SHARDING else None
+        names = [item.get("name") for item in inner or () if isinstance(item, dict)]
+        words.append(f"{codec.name} ({' → '.join(map(str, names))})" if names else codec.name)
+    return " → ".join(words)
 
 
 def attribute_rows(attributes: Mapping[str, Any]) -> list[Row]:
@@ -161,7 +171,8 @@ def attribute_rows(attributes: Mapping[str, Any]) -> list[Row]:
         return []
     more = len(attributes) - _MAX_ATTRIBUTES
     shown = [
-        f"{name}: {shortened(attributes[name])}" for name in list(attributes)[:_MAX_ATTRIBUTES]
+        f"{shortened(f'{name}: {attributes[name]}', _MAX_VALUE)}"
+        for name in list(attributes)[:_MAX_ATTRIBUTES]
     ]
     return [("attributes", ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])]))]
 
@@ -174,7 +185,7 @@ def chunking(
     try:
         objects = Grid.parse(metadata.chunk_grid, metadata.shape)
         outer = metadata.codecs[0]
-        if outer.name != "sharding_indexed":
+        if outer.name != _SHARDING:
             return objects.stored_shape(first), None, objects.nchunks
         inner = tuple(outer.configuration["chunk_shape"])
         chunks = Grid.regular(metadata.shape, inner)

@@ -115,7 +115,7 @@ class Watch:
     def start(cls, store: Store, path: str, names: Iterable[str]) -> Watch:
         """Watches documents from now on, for a handle that has written or was given them."""
         watch = cls.late(store, path, names)
-        watch._look()
+        watch._look()  # noqa: SLF001  of this class
         return watch
 
     @classmethod

@@ -30,6 +30,7 @@ _SHOWN_NODES = 200
 _SHOWN_MEMBERS = 100
 """Of one group, in what a notebook shows: one that has thousands leaves room for the others."""
 _OPEN_LEVELS = 1
+_OPEN_MEMBERS = 20
 
 _GROUP_ICON = (
     '<svg class="zlab-group-icon" viewBox="0 0 16 16" aria-hidden="true">'
@@ -52,6 +53,7 @@ class Branch:
         found: Its model, or why there is none.
         members: What is shown below it.
         hidden: How many more members there are.
+        listed: Whether its members were looked for.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Branch:
     found: Found
     members: list[Branch] = field(default_factory=list)
     hidden: int = 0
+    listed: bool = False
 
 
 def grow(
@@ -88,7 +91,7 @@ def grow(
         for row, names in zip(rows, listed, strict=True):
             limits = [n for n in (left, max_members) if n is not None]
             shown = names[: min(limits)] if limits else names
-            row.hidden = len(names) - len(shown)
+            row.listed, row.hidden = True, len(names) - len(shown)
             left = None if left is None else left - len(shown)
             wanted += [(row, name) for name in shown]
         found = group.read_members([join(row.path, name) for row, name in wanted])
@@ -186,14 +189,19 @@ def _item(branch: Branch, depth: int) -> str:
     if isinstance(found, ArrayMetadata):
         summary = f"{_ARRAY_ICON}{name}{_array_words(found)}"
         return f"<details><summary>{summary}</summary>{table(metadata_rows(found))}</details>"
-    state = " open" if depth < _OPEN_LEVELS else ""
     summary = f"{_GROUP_ICON}{name}{_count(branch)}"
     attributes = attribute_rows(found.attributes)
     body = (table(attributes) if attributes else "") + _list(branch, depth + 1)
+    if not body:
+        return f'<div class="zlab-leaf">{summary}</div>'
+    is_open = depth < _OPEN_LEVELS and len(branch.members) <= _OPEN_MEMBERS
+    state = " open" if is_open else ""
     return f"<details{state}><summary>{summary}</summary>{body}</details>"
 
 
 def _count(branch: Branch) -> str:
+    if not branch.listed:
+        return ""
     n = len(branch.members) + branch.hidden
     return f' <span class="zlab-dim">{n:,} member{"" if n == 1 else "s"}</span>'
 
