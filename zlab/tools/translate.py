@@ -50,6 +50,7 @@ _NUMCODECS_IN_V3 = frozenset(
     )
 )
 _V2_NAMES = {"crc32c": "numcodecs.crc32c", "packbits": "numcodecs.packbits"}
+_OF_OBJECTS = frozenset({"numcodecs.json2", "numcodecs.msgpack2"})
 _IN_BOTH = frozenset(
     {"bitround", "blosc", "bytes", "categorize", "gzip", "vlen-bytes", "vlen-utf8", "zstd"}
 )
@@ -134,6 +135,11 @@ class Translation:
         attributes = dict(metadata.attributes)
         if metadata.dimension_names is not None:
             del attributes[_DIMENSIONS]
+        kind = metadata.data_type
+        if kind.family == "object":
+            self._lose("data type 'object'", "v3 has none for objects of Python", blocks=True)
+        elif _has_sub_arrays(kind):
+            self._lose(f"data type {kind.dtype}", "a field in v3 holds one element", blocks=True)
         if metadata.fill_value is None:
             self._lose("fill_value", f"null has no form in v3; it becomes {layout.fill!r}")
         return replace(
@@ -222,9 +228,8 @@ class Translation:
             return None  # numcodecs rounds nothing else
         if name == "packbits" and layout.dtype != bool:
             return None  # the same
-        if name == "categorize":
-            dtype = "|O" if layout.dtype.kind == "T" else layout.dtype.str
-            return NamedConfig(name, {**codec.configuration, "dtype": dtype})
+        if name in _OF_OBJECTS and layout.dtype.kind == "T":
+            return None  # v2 would make objects of the texts
         if name in _V2_NAMES:
             return NamedConfig(_V2_NAMES[name])
         return codec if name in _IN_BOTH or name.startswith("numcodecs.") else None
@@ -243,6 +248,10 @@ class Translation:
                     f"attribute {name!r}", "JSON has no NaN and no infinity; they become text"
                 )
         return clean
+
+
+def _has_sub_arrays(kind: DataType) -> bool:
+    return kind.dtype.subdtype is not None or any(_has_sub_arrays(part) for _, part in kind.fields)
 
 
 def _as_text(value: Any) -> Any:
