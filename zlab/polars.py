@@ -84,9 +84,8 @@ def _column(name: str, values: NDArray[Any]) -> pl.Series:
     if values.dtype.kind in "mM":
         target = _target_dtype(values.dtype, f"column {name!r}")
         if target != values.dtype:
-            exact = values.astype(target)
-            back = exact.astype(values.dtype)
-            if not ((back == values) | np.isnat(values)).all():
+            exact = _exact_times(values, target)
+            if exact is None:
                 raise DataTypeError(
                     f"column {name!r} holds times that {target} cannot hold",
                     hint="Leave it out with columns=",
@@ -97,6 +96,17 @@ def _column(name: str, values: NDArray[Any]) -> pl.Series:
     elif values.dtype.kind in "UT":
         return pl.Series(name, values.tolist(), dtype=pl.String)
     return pl.Series(name, values)
+
+
+def _exact_times(values: NDArray[Any], target: np.dtype[Any]) -> NDArray[Any] | None:
+    """Times in another unit; `None` where it cannot hold one of them."""
+    try:
+        exact = values.astype(target)
+        back = exact.astype(values.dtype)
+    except OverflowError:
+        # from NumPy 2.5 on; before, numbers that are too large wrap around
+        return None
+    return exact if ((back == values) | np.isnat(values)).all() else None
 
 
 @final

@@ -207,4 +207,4 @@ def test_fill_values_that_a_user_cannot_mean(name: str, value: object) -> None:
 def test_a_float_may_be_rounded_to_a_narrower_one() -> None:
     assert scalar_of(parse_data_type("float32"), 0.1) == np.float32(0.1)
     assert np.isnan(scalar_of(parse_data_type("float16"), float("nan")))
-    assert np.isnat(scalar_of(data_type_of("M8[s]"), np.datetime64("NaT")))
+    assert np.isnat(scalar_of(data_type_of("M8[s]"), np.datetime64("NaT", "s")))

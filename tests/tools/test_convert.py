@@ -278,7 +278,7 @@ def test_fill_values_stay() -> None:
         ("u8", 2**64 - 1),
         ("?", True),
         ("c8", complex(np.nan, 1)),
-        ("M8[s]", np.datetime64("NaT")),
+        ("M8[s]", np.datetime64("NaT", "s")),
         ("U4", "é"),
         ("S3", b"ab"),
     ]:
