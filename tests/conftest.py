@@ -75,6 +75,7 @@ FEATURES = {
     ),
     "lock": Feature("pip install 'zlab[lock]'", modules=("filelock",)),
     "node": Feature("apt-get install nodejs npm", commands=("npm",)),
+    "processes": Feature("pip install 'zlab[processes]'", modules=("cloudpickle",)),
     "polars": Feature("pip install 'zlab[polars]'", modules=("polars",)),
     "tensorstore": Feature("pip install 'zlab[dev]'", modules=("tensorstore",)),
     "xarray": Feature("pip install 'zlab[xarray]'", modules=("xarray",)),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         open_array,
         open_group,
     )
+    from zlab.pipelines import Stage, pipeline
     from zlab.stream import Checkpoint
     from zlab.tools.convert import convert
     from zlab.tools.copy import copy
@@ -42,6 +43,7 @@ __all__ = [
     "Checkpoint",
     "FileLocks",
     "Group",
+    "Stage",
     "consolidate_metadata",
     "convert",
     "copy",
@@ -53,6 +55,7 @@ __all__ = [
     "open",
     "open_array",
     "open_group",
+    "pipeline",
     "polars",
     "settings",
     "telemetry",
@@ -66,6 +69,7 @@ _HOMES = {
     "Checkpoint": "zlab.stream",
     "FileLocks": "zlab.engine.locks",
     "Group": "zlab.group",
+    "Stage": "zlab.pipelines",
     "consolidate_metadata": "zlab.group",
     "convert": "zlab.tools.convert",
     "copy": "zlab.tools.copy",
@@ -75,6 +79,7 @@ _HOMES = {
     "open": "zlab.group",
     "open_array": "zlab.group",
     "open_group": "zlab.group",
+    "pipeline": "zlab.pipelines",
     "settings": "zlab.config",
     "verify": "zlab.tools.verify",
 }
