@@ -15,6 +15,7 @@ from zlab.metadata.datatypes import DataType
 from zlab.metadata.fill import scalar_of
 from zlab.metadata.node import check_format
 from zlab.metadata.v3 import parse_attributes
+from zlab.metadata.version import VERSIONS
 
 if TYPE_CHECKING:
     from zlab.metadata import ZarrFormat
@@ -144,15 +145,9 @@ def _names(names: Sequence[str | None] | None, ndim: int) -> tuple[str | None, .
 
 
 def _key_encoding(value: CodecLike | None, zarr_format: ZarrFormat) -> NamedConfig:
-    if value is None:
-        return (
-            NamedConfig("default", {"separator": "/"})
-            if zarr_format == 3  # noqa: PLR2004  writing the document
-            else NamedConfig("v2", {"separator": "."})
-        )
-    if value in ("/", "."):
-        name = "default" if zarr_format == 3 else "v2"  # noqa: PLR2004  writing the document
-        return NamedConfig(name, {"separator": value})
+    version = VERSIONS[zarr_format]
+    if value is None or value in ("/", "."):
+        return NamedConfig(version.key_encoding, {"separator": value or version.separator})
     return NamedConfig.parse(value, "chunk_key_encoding")
 
 

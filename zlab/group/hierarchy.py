@@ -21,6 +21,7 @@ from zlab.group.members import each, read_members
 from zlab.metadata import ArrayMetadata, GroupMetadata, NodeMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
+from zlab.metadata.version import VERSIONS, format_of
 from zlab.stores.base import check_prefix
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def move_node(store: Store, source: str, target: str) -> None:
             key=target,
             hint="Delete what is there first, or choose another path",
         )
-    create_parents(store, target, 3 if v3.DOCUMENT in documents else 2)
+    create_parents(store, target, format_of(documents))
     keys = [entry.key for entry in store.list(source)]
     keys.sort(key=lambda key: (key.rpartition("/")[2] in DOCUMENT_NAMES, -key.count("/")))
     for key in keys:
@@ -258,7 +259,8 @@ def consolidate(store: Store, path: str, zarr_format: ZarrFormat) -> dict[str, N
     """
     check_writable(store, path)
     nodes = dict(_relative(store, path, zarr_format))
-    if zarr_format == 3:  # noqa: PLR2004  writing the document
+    apart = VERSIONS[zarr_format].consolidated
+    if apart is None:
         root = read_document(store, path, v3.DOCUMENT) or {}
         members = {name: docs[v3.DOCUMENT] for name, docs in nodes.items() if name}
         root["consolidated_metadata"] = {
@@ -274,7 +276,7 @@ def consolidate(store: Store, path: str, zarr_format: ZarrFormat) -> dict[str, N
             for file, document in docs.items()
         }
         document = {"metadata": entries, "zarr_consolidated_format": 1}
-        store.put(join(path, v2.CONSOLIDATED), format_json(document))
+        store.put(join(path, apart), format_json(document))
     changes.note(store, path)
     return {name: docs for name, docs in nodes.items() if name}
 
@@ -282,12 +284,13 @@ def consolidate(store: Store, path: str, zarr_format: ZarrFormat) -> dict[str, N
 def remove_consolidated(store: Store, path: str, zarr_format: ZarrFormat) -> None:
     """Removes the consolidated metadata of a group; where there are none, nothing happens."""
     check_writable(store, path)
-    if zarr_format == 3:  # noqa: PLR2004  writing the document
+    apart = VERSIONS[zarr_format].consolidated
+    if apart is None:
         root = read_document(store, path, v3.DOCUMENT) or {}
         if root.pop("consolidated_metadata", None) is not None:
             store.put(join(path, v3.DOCUMENT), format_json(root))
     else:
-        store.delete(join(path, v2.CONSOLIDATED))
+        store.delete(join(path, apart))
     changes.note(store, path)
 
 
@@ -324,7 +327,7 @@ def _relative(
     store: Store, path: str, zarr_format: ZarrFormat
 ) -> Iterator[tuple[str, NodeDocuments]]:
     for where, documents in walk(store, path):
-        if (v3.DOCUMENT in documents) != (zarr_format == 3):  # noqa: PLR2004  as above
+        if format_of(documents) != zarr_format:
             raise MetadataError(
                 "a group cannot consolidate a node of the other version",
                 store=store.name,

@@ -69,4 +69,7 @@ def parse_node(
 
 def format_node(node: NodeMetadata) -> dict[str, dict[str, Any]]:
     """The documents of a node by file name, in its own version."""
-    return v3.format_node(node) if node.zarr_format == 3 else v2.format_node(node)  # noqa: PLR2004
+    return _FORMATTERS[node.zarr_format](node)
+
+
+_FORMATTERS = {2: v2.format_node, 3: v3.format_node}

@@ -19,15 +19,15 @@ from zlab.engine.plan import ChunkJob, Run
 from zlab.engine.read import fetch_run, read_failed, scratch
 from zlab.errors import ChunkError, ChunkWriteError, ConversionError, ZlabError
 from zlab.group.hierarchy import consolidate, walk
-from zlab.metadata import ArrayMetadata, v2, v3
+from zlab.metadata import ArrayMetadata
 from zlab.metadata.document import format_json
 from zlab.metadata.node import format_node, parse_node
+from zlab.metadata.version import VERSIONS, format_of
 from zlab.tools.bounded import MeteredStore, Steps, budget_of, check_budget, run_bounded
 from zlab.tools.nbytes import format_nbytes
 from zlab.tools.rechunk import largest_chunk
 from zlab.tools.transfer import (
     check_apart,
-    format_of,
     in_publishing_order,
     make_room,
     name_of,
@@ -396,9 +396,10 @@ class _Conversion:
         self.losses += translation.losses
 
     def _is_consolidated(self, path: str, documents: NodeDocuments) -> bool:
-        if v3.DOCUMENT in documents:
-            return documents[v3.DOCUMENT].get("consolidated_metadata") is not None
-        return self.source.nbytes(join(path, v2.CONSOLIDATED)) is not None
+        version = VERSIONS[format_of(documents)]
+        if version.consolidated is None:
+            return documents[version.group].get("consolidated_metadata") is not None
+        return self.source.nbytes(join(path, version.consolidated)) is not None
 
     def check(self, *, strict: bool) -> None:
         """Raises `ConversionError` where something would be lost that may not be."""

@@ -28,13 +28,13 @@ from zlab.memory import aligned_empty
 from zlab.metadata import ArrayMetadata, NamedConfig, v2, v3
 from zlab.metadata.document import format_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
+from zlab.metadata.version import format_of
 from zlab.tools.bounded import MeteredStore, Steps, budget_of, check_budget, run_bounded
 from zlab.tools.nbytes import format_nbytes
 from zlab.tools.rechunk import largest_chunk, plan_rechunk
 from zlab.tools.transfer import (
     carry,
     check_apart,
-    format_of,
     in_publishing_order,
     is_array,
     make_room,

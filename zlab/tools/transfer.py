@@ -71,11 +71,6 @@ def source_documents(store: Store, path: str) -> NodeDocuments:
     return documents
 
 
-def format_of(documents: NodeDocuments) -> ZarrFormat:
-    """The version of a node's documents."""
-    return 3 if v3.DOCUMENT in documents else 2
-
-
 def is_array(documents: NodeDocuments) -> bool:
     """Whether they are an array's."""
     return v2.ARRAY in documents or documents.get(v3.DOCUMENT, {}).get("node_type") == "array"

@@ -13,6 +13,7 @@ from zlab.grid import ChunkKeys
 from zlab.group.hierarchy import consolidate, stale_nodes
 from zlab.metadata import ArrayMetadata, v2
 from zlab.metadata.node import DOCUMENT_NAMES, parse_node
+from zlab.metadata.version import VERSIONS
 from zlab.stores.local import LocalStore
 from zlab.tools.bounded import Steps, budget_of, run_bounded
 from zlab.tools.chunk_check import ArrayCheck, StoredObject
@@ -248,11 +249,12 @@ class _Check:
         zarr_format = metadata.zarr_format
         key = path
         try:
-            if zarr_format == 3:  # noqa: PLR2004  v3 has them inline
+            apart = VERSIONS[zarr_format].consolidated
+            if apart is None:
                 known = metadata.consolidated
             else:
-                key = join(path, v2.CONSOLIDATED)
-                document = read_document(self.store, path, v2.CONSOLIDATED)
+                key = join(path, apart)
+                document = read_document(self.store, path, apart)
                 known = None if document is None else v2.parse_consolidated(document)
             if known is None:
                 return
