@@ -12,6 +12,7 @@ from zlab.errors import (
     ChunkReadError,
     ChunkWriteError,
     CodecError,
+    MemoryBudgetError,
     MetadataError,
     NodeNotFoundError,
     StoreError,
@@ -291,3 +292,12 @@ def test_a_filter_for_another_byte_order_is_refused() -> None:
     store.put(".zarray", zlab_json(document))
     with pytest.raises(MetadataError, match="big-endian"):
         zlab.open(store)
+
+
+@pytest.mark.parametrize("length", [10**14, 2**62])
+def test_a_selection_beyond_all_memory_is_told_with_the_way_out(length: int) -> None:
+    array = zlab.create_array({}, shape=length, chunks=1 << 20, dtype="f8")
+    with pytest.raises(MemoryBudgetError, match="stream_chunks") as caught:
+        array[...]
+    assert caught.value.needed == 8 * length
+    assert array[5] == 0

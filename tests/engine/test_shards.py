@@ -22,18 +22,20 @@ from zlab.errors import (
     MetadataError,
     StoreError,
 )
+from zlab.stores.base import Suffix
 from zlab.stores.local import LocalStore
 from zlab.stores.memory import MemoryStore
 from zlab.telemetry import CacheHit, CacheMiss, RangeRead, ShardIndexRead
-from zlab.testing import CountingStore, Fault, FaultStore
+from zlab.testing import CountingStore, Fault, FaultStore, InterposedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from zlab.array import Array
     from zlab.stores.base import Store
+    from zlab.testing.stores import Call
 
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 CRC = {"name": "crc32c"}
@@ -407,3 +409,34 @@ def test_the_chunks_of_a_shard_share_the_seconds_of_its_put() -> None:
     seconds = [event.duration_s for event in captured.events]
     assert [event.coords for event in captured.events] == [(0,), (1,), (2,), (3,)]
     assert len(set(seconds)) == 1
+
+
+class Busy(InterposedStore):
+    """A store whose shard a writer replaces after each look at its index."""
+
+    def __init__(self, store: Store, replace: Callable[[], None]) -> None:
+        super().__init__(store)
+        self.replace = replace
+
+    def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        answer = proceed(call)
+        if isinstance(call.byte_range, Suffix):
+            self.replace()
+        return answer
+
+
+@pytest.mark.parametrize("shapes", [[[64], [4]], [[64], [16], [4]]])
+@pytest.mark.parametrize("selection", [5, slice(2, 40)])
+def test_a_shard_that_is_replaced_again_and_again_is_read_as_a_whole(
+    shapes: list[list[int]], selection: Any
+) -> None:
+    store = MemoryStore()
+    writer = nested(store, np.ones(64, "<u2"), shapes)
+    number = iter(range(2, 100))
+
+    def replace() -> None:
+        writer[...] = next(number)
+
+    read = zlab.open_array(Busy(store, replace))[selection]
+    assert len(np.unique(read)) == 1
+    assert np.min(read) > 1

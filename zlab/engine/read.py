@@ -16,7 +16,7 @@ from zlab.engine.plan import Run, plan_one, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.workers import Team
-from zlab.errors import ChunkError, ChunkReadError, CodecError, ZlabError
+from zlab.errors import ChunkError, ChunkReadError, CodecError, MemoryBudgetError, ZlabError
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def read_region(
 
     Raises:
         ChunkReadError: A chunk that is there could not be read or decoded.
+        MemoryBudgetError: The result is larger than the memory that there is.
     """
     if region.gathers:
-        picked = aligned_empty(region.box_shape, layout.dtype)
+        picked = _room(layout, region.box_shape)
         read_into(layout, region, region.forward(picked))
         for gather in region.gathers:
             picked = picked.take(gather.places, axis=gather.axis)
@@ -61,10 +62,24 @@ def read_region(
             return picked
         out[...] = picked
         return out
-    result = aligned_empty(region.shape, layout.dtype) if out is None else out
+    result = _room(layout, region.shape) if out is None else out
     box = region.forward(result.reshape(region.box_shape) if region.dropped_axes else result)
     read_into(layout, region, box)
     return result
+
+
+def _room(layout: ArrayLayout, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return aligned_empty(shape, layout.dtype)
+    except (MemoryError, ValueError) as error:
+        nbytes = prod(shape) * layout.dtype.itemsize
+        raise MemoryBudgetError(
+            f"{layout.path!r} of {layout.store.name}: the {nbytes} bytes of a selection of shape "
+            f"{shape} do not fit into memory",
+            needed=nbytes,
+            budget=settings.memory_budget,
+            hint="Select less, or read it in parts with stream_chunks() or stream_slices()",
+        ) from error
 
 
 def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:

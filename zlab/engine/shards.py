@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _MISSING = np.uint64(MISSING)
 _FARTHEST = np.uint64(1 << 62)
-_ATTEMPTS = 3
+_ATTEMPTS = 2
 
 
 class _ReplacedError(Exception):
@@ -97,7 +97,13 @@ def read_places(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint6
             layout.index_cache.drop(layout.store, layout.key(shard))
         else:
             return found.reshape(*shape, 2)
-    raise _replaced(layout, shard, layout.first_chunk(shard))
+    raise ChunkReadError(
+        f"the shard was replaced {_ATTEMPTS} times while its index was read",
+        coords=layout.first_chunk(shard),
+        store=layout.store.name,
+        key=layout.key(shard),
+        hint="Read again when its writer is done",
+    )
 
 
 def fetch_from_shard(
@@ -108,10 +114,8 @@ def fetch_from_shard(
     Chunks come in the order in which they lie in the shard; absent ones come first.
 
     Raises:
-        ChunkReadError: The index points outside the shard, or the shard is replaced again and
-            again while it is read.
         StoreError: The store failed.
-        CodecError: The index is corrupt.
+        CodecError: The index is corrupt, or points outside the shard.
     """
     sharding = layout.sharding
     is_nested = sharding is not None and sharding.inner is not sharding.innermost
@@ -147,19 +151,12 @@ def fetch_from_shard(
             jobs = jobs[done:]
         else:
             return
-    raise _replaced(layout, shard, jobs[0].coords)
-
-
-def _replaced(
-    layout: ArrayLayout, shard: tuple[int, ...], coords: tuple[int, ...]
-) -> ChunkReadError:
-    return ChunkReadError(
-        f"the shard was replaced {_ATTEMPTS} times while it was read",
-        coords=coords,
-        store=layout.store.name,
-        key=layout.key(shard),
-        hint="Read again when its writer is done",
-    )
+    # beside a busy writer only the object as a whole is sure to be of one version
+    whole = layout.store.get(layout.key(shard))
+    chunks = {} if whole is None or sharding is None else sharding.split(whole)
+    start = layout.first_chunk(shard)
+    for job in jobs:
+        yield job, chunks.get(tuple(c - s for c, s in zip(job.coords, start, strict=True)))
 
 
 def _fetch_one(
