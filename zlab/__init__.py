@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from zlab.pipelines import Stage, pipeline
     from zlab.stream import Checkpoint
+    from zlab.stream import stream_zip
     from zlab.tools.convert import convert
     from zlab.tools.copy import copy
     from zlab.tools.verify import verify
@@ -58,6 +59,7 @@ __all__ = [
     "pipeline",
     "polars",
     "settings",
+    "stream_zip",
     "telemetry",
     "verify",
     "widgets",
@@ -81,6 +83,7 @@ _HOMES = {
     "open_group": "zlab.group",
     "pipeline": "zlab.pipelines",
     "settings": "zlab.config",
+    "stream_zip": "zlab.stream",
     "verify": "zlab.tools.verify",
 }
 _MODULES = ("errors", "jax", "polars", "telemetry", "widgets", "zarr")

@@ -22,6 +22,7 @@ from zlab.stream.stream import Stream
 from zlab.stream.tally import Tally
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Generator, Mapping
 
     from zlab.engine.selection import Span
@@ -181,6 +182,7 @@ class ChunkStream(Stream[Chunk]):
         )
         behind = 0
         for rest, (start, stop, outcomes) in ahead:
+            handed_on: deque[Any] = outcomes
             while outcomes:
                 first = outcomes[0]
                 if isinstance(first, Chunk):
@@ -191,7 +193,7 @@ class ChunkStream(Stream[Chunk]):
                     rest -= nbytes  # noqa: PLW2901  what is left of it
                     tally.open = start, coords
                     tally.add(1, nbytes)
-                    yield cast("Chunk", outcomes.popleft())
+                    yield handed_on.popleft()
                 else:
                     number = plan.number(first.coords or ())
                     tally.done.add(start, number)

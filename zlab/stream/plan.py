@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import count, groupby, islice
 from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -277,18 +277,14 @@ class StreamPlan:
 
     def job(self, coords: Coords) -> ChunkJob:
         """What of a chunk is read, and where it lies in the region."""
-        parts = [self._part(axis, number) for axis, number in enumerate(coords)]
-        return ChunkJob(
-            coords,
-            tuple([part.source for part in parts]),
-            tuple([part.target for part in parts]),
-            all(part.whole for part in parts),
-            all(part.covers for part in parts),
-        )
+        if not coords:
+            return ChunkJob((), (), (), whole=True, covers=True)
+        source, target, _, whole, covers = zip(*map(self._part, count(), coords), strict=True)
+        return ChunkJob(coords, source, target, all(whole), all(covers))
 
     def region_of(self, coords: Coords) -> tuple[slice, ...]:
         """Where a chunk's part lies in the array."""
-        return tuple([self._part(axis, number).region for axis, number in enumerate(coords)])
+        return tuple([part.region for part in map(self._part, count(), coords)])
 
     @property
     def largest(self) -> int:
