@@ -32,8 +32,7 @@ if TYPE_CHECKING:
         open_group,
     )
     from zlab.pipelines import Stage, pipeline
-    from zlab.stream import Checkpoint
-    from zlab.stream import stream_zip
+    from zlab.stream import Checkpoint, stream_zip
     from zlab.tools.convert import convert
     from zlab.tools.copy import copy
     from zlab.tools.verify import verify
