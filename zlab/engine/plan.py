@@ -195,7 +195,13 @@ def plan_runs(
 
 
 def plan_shard_runs(
-    shards: Grid, chunks: Grid, spans: Sequence[Span | Picks], *, width: int, least: int = 1
+    shards: Grid,
+    chunks: Grid,
+    spans: Sequence[Span | Picks],
+    *,
+    width: int,
+    least: int = 1,
+    most: int | None = None,
 ) -> tuple[int, Iterator[Run]]:
     """Plans a box of a sharded array: runs of inner chunks, each within one shard.
 
@@ -205,6 +211,7 @@ def plan_shard_runs(
         spans: The box.
         width: Workers that will share the runs.
         least: Jobs that a run should have at least.
+        most: Jobs that a run may have.
 
     Returns:
         How many inner chunks the box touches, and the runs, made as they are asked for.
@@ -220,6 +227,8 @@ def plan_shard_runs(
     njobs = prod(sum(len(pieces) for _, pieces in group) for group in groups)
     # a shard is split only where there are too few of them to keep every worker busy
     split = run_length(njobs, width, least) if nshards < 2 * width and width > 1 else njobs
+    if most is not None:
+        split = min(split, most)
 
     def runs() -> Iterator[Run]:
         for parts in product(*groups):

@@ -119,6 +119,7 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
 
 
 _SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads
+_MOST_LOCAL = 1024  # inner chunks of a run, where a request costs little
 _RUN_NBYTES = 1 << 18  # decoded bytes of a run at least, where its chunks are fetched one by one
 
 
@@ -132,7 +133,12 @@ def plan(layout: ArrayLayout, region: Region, *, width: int) -> tuple[int, Itera
         # of a store that is not local each chunk is a request, and requests wait side by side
         least = least if layout.store.local else 1
         return plan_runs(layout.objects, region.spans, width=width, least=least)
-    return plan_shard_runs(layout.objects, layout.chunks, region.spans, width=width, least=least)
+    # each run of a shard is a request; of a local store that costs less than long lists of jobs,
+    # which keep the other threads waiting while they are made
+    most = _MOST_LOCAL if layout.store.local else None
+    return plan_shard_runs(
+        layout.objects, layout.chunks, region.spans, width=width, least=least, most=most
+    )
 
 
 def fetch_run(layout: ArrayLayout, run: Run) -> Iterator[tuple[ChunkJob, Buffer | None]]:
