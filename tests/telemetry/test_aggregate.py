@@ -120,7 +120,7 @@ def test_many_arrays_are_tracked_in_bounded_memory() -> None:
     hub.record(reads("s", "busiest", [10**9]))
     for number in range(3000):
         hub.record(reads("s", f"a{number}", [1 + number % 7]))
-    assert len(aggregator._arrays) <= 512
+    assert len(aggregator._traffic) <= 512
     snapshot = aggregator.snapshot()
     assert snapshot.top[0] == ArrayTraffic("s", "busiest", 1, 10**9)
     assert snapshot.totals.chunks_read == 3001

@@ -53,6 +53,7 @@ class Pipeline:
         serializer: The array-to-bytes codec.
         bytes_codecs: The bytes-to-bytes codecs, in the order of encoding.
         encoded_nbytes: Bytes of every encoded chunk, or `None` where that depends on the values.
+        label: The names of the codecs, for people.
         sharding: The sharding codec, where it stands alone, so that an inner chunk can be read
             by its range of bytes.
         batch_length: Chunks that `decode_batch` should be given at once, 1 where it cannot be.
@@ -80,6 +81,8 @@ class Pipeline:
         self.array_codecs = tuple(array_codecs)
         self.serializer = serializer
         self.bytes_codecs = tuple(bytes_codecs)
+        codecs = (*self.array_codecs, serializer, *self.bytes_codecs)
+        self.label = " ".join([codec.name for codec in codecs])
         last = self.bytes_codecs[-1] if self.bytes_codecs else serializer
         self.encoded_nbytes: int | None = last.encoded_nbytes
         alone = not self.array_codecs and not self.bytes_codecs

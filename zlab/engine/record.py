@@ -239,6 +239,8 @@ class Recorder:
                 self._store_s,
                 self._codec_s,
                 perf_counter(),
+                self._layout.chunk_pipeline(self._coords[0]).label,
+                "object" if self._layout.sharding is None else "shard",
             )
         )
 

@@ -660,6 +660,8 @@ class ChunkRun:
         fetch_s: Seconds that the store took for each: to fetch it, or to store it.
         decode_s: Seconds that the codecs took for each: to decode it, or to encode it.
         t: When the run ended.
+        codecs: The names of the codecs that they went through, with spaces between.
+        source: Whether a chunk is an object of its own or a part of a shard.
     """
 
     name: ClassVar[str] = "chunk.run"
@@ -673,6 +675,8 @@ class ChunkRun:
     fetch_s: list[float]
     decode_s: list[float]
     t: float
+    codecs: str = ""
+    source: Literal["object", "shard"] = "object"
 
     @property
     def single(self) -> tuple[type[Event], ...]:
