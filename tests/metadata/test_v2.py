@@ -472,6 +472,7 @@ def test_a_document_that_says_it_wrongly(changes: dict[str, Any], words: str) ->
     document = {**document_of(Row("<i4"), "C"), **changes}
     with pytest.raises(MetadataError, match=words) as caught:
         zlab.open_array({".zarray": json.dumps(document).encode()})
+    assert caught.value.key == ".zarray"
     assert caught.value.store is not None
 
 

@@ -12,6 +12,7 @@ from zlab.engine.cache import Cache
 from zlab.errors import MetadataError
 from zlab.grid import ChunkKeys, Grid
 from zlab.metadata.fill import default_fill
+from zlab.metadata.version import VERSIONS
 from zlab.stores.transformers import transformed
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class ArrayLayout:
                 shape = self.sharding.innermost.chunk.shape
                 self.chunks = Grid.regular(metadata.shape, shape)
         except MetadataError as error:
-            error.locate(store=store.name, key=path)
+            document = VERSIONS[metadata.zarr_format].array
+            error.locate(store=store.name, key=f"{self._prefix}{document}")
             raise
 
     def __reduce__(self) -> tuple[object, ...]:
