@@ -158,20 +158,28 @@ class Run:
                 finally:
                     self._settle(len(job.items))
                 del job
-            outcome = "closed" if self._left else "exhausted"
+            if self._left:
+                self._drain()
+            else:
+                outcome = "exhausted"
         except GeneratorExit:
             self._drain()
             raise
         except Exception as error:
             outcome, problem = "failed", f"{type(error).__name__}: {error}"
-            self._stop()
+            self._stop(kill=True)
             self._wait_for_threads()
+            self._acknowledge_rest()
             raise
+        except BaseException:
+            # Ctrl-C: nobody waits for calls that may take long
+            self._stop(kill=True)
+            self._acknowledge_rest()
+            raise
+        else:
+            self._stop(kill=False)
+            self._wait_for_threads()
         finally:
-            # after Ctrl-C nobody waits for calls that may take long
-            self._stop()
-            if outcome == "exhausted":
-                self._wait_for_threads()
             self._ended = perf_counter()
             self._tell_end(outcome, problem)
 
@@ -212,7 +220,6 @@ class Run:
             with self._changed:
                 while not (self._failures or self._out or self._is_done or self._left):
                     self._changed.wait(_WAKE_S)
-                    self._changed.notify_all()
                 failures = list(self._failures)
                 self._failures.clear()
                 job = None if failures or self._left or not self._out else self._out.popleft()
@@ -229,7 +236,8 @@ class Run:
 
     @property
     def _is_done(self) -> bool:
-        return self._exhausted and not self._in_flight and not self._out
+        # closed early, the item that the source is being asked for does not count
+        return self._exhausted and self._in_flight == self._pulling and not self._out
 
     def _give_up(self, failure: PipelineError) -> None:
         on_error = self._plan.on_error
@@ -262,19 +270,26 @@ class Run:
             while (job := self._next()) is not None:
                 self._acknowledge(job)
                 self._settle(len(job.items))
-        self._stop()
+        # without a sink nobody takes what is being made
+        self._stop(kill=not self._plan.has_sink)
         self._wait_for_threads()
 
-    def _stop(self) -> None:
-        """Nothing further is begun."""
+    def _stop(self, *, kill: bool) -> None:
+        """Nothing further is begun; calls in processes go on, or are ended too."""
         with self._changed:
             self._stopped = True
             for lane in self._lanes:
                 lane.inbox.clear()
             self._changed.notify_all()
-            callers = list(self._callers)
+            callers = list(self._callers) if kill else []
         for caller in callers:
             caller.kill()
+
+    def _acknowledge_rest(self) -> None:
+        """Acknowledges what the sink has done already."""
+        if self._plan.has_sink:
+            while self._out:
+                self._acknowledge(self._out.popleft())
 
     def _wait_for_threads(self) -> None:
         with self._changed:
@@ -302,6 +317,9 @@ class Run:
                 self._fed(_Job((_Item(name, kept),), value))
                 del value, kept
         finally:
+            # an iteration that was begun for this one is ended with it
+            if self._source is not self._plan.source and hasattr(self._source, "close"):
+                self._source.close()
             self._thread_ends()
 
     def _has_room(self) -> bool:
@@ -322,7 +340,7 @@ class Run:
     def _fed(self, job: _Job | None) -> None:
         with self._changed:
             self._pulling = False
-            if job is None:
+            if job is None or self._is_over:
                 self._exhausted = True
                 self._in_flight -= 1
             else:
@@ -367,7 +385,9 @@ class Run:
 
     def _is_last_of_batch(self, place: int) -> bool:
         """Whether nothing more can come before what is there is taken."""
-        if self._pulling or not all(lane.is_empty for lane in self._lanes[:place]):
+        if (self._pulling and not self._exhausted) or not all(
+            lane.is_empty for lane in self._lanes[:place]
+        ):
             return False
         if self._exhausted:
             return True
@@ -403,9 +423,13 @@ class Run:
                     lane.nitems += len(job.items)
                     self._hand_on(place, number, _Job(job.items, value))
                 return
+            if self._stopped:
+                with self._changed:
+                    self._hand_on(place, number, None)
+                return
             if isinstance(failure, WorkerDiedError):
                 self._replaced(lane, failure)
-            if attempts > self._plan.retries or self._stopped:
+            if attempts > self._plan.retries:
                 break
             self._retries(lane, job, attempts, failure)
             del failure
@@ -413,14 +437,11 @@ class Run:
             lane.busy_s += perf_counter() - begun
             lane.nfailed += len(job.items)
             self._in_flight -= len(job.items)
-            if not self._stopped:
-                self._failures.extend(_failures(lane, job, attempts, failure))
+            self._failures.extend(_failures(lane, job, attempts, failure))
             self._hand_on(place, number, None)
         self._tell_failed(lane, job, attempts, failure)
 
     def _replaced(self, lane: _Lane, error: WorkerDiedError) -> None:
-        if self._stopped:  # it was killed here
-            return
         with self._changed:
             self._nreplaced += 1
         if hub.wants(WorkerReplaced):
