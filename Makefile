@@ -50,8 +50,8 @@ check: setup ## linters and types
 	python .ci/stages.py $(CHECKS)
 
 .PHONY: bench
-bench: setup ## measure against peers (BENCH_ARGS=--help passes through)
-	python -m benchmarks $(BENCH_ARGS)
+bench: setup ## measure against the newest peers (BENCH_ARGS=--help passes through)
+	python=$$(benchmarks/environment) && "$$python" -m benchmarks $(BENCH_ARGS)
 
 .PHONY: docs
 docs: setup ## build the documentation into site/

@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from benchmarks.tasks import Cost
@@ -30,107 +31,130 @@ class Result:
     Attributes:
         row: The row's title.
         contender: The contender's name.
-        rounds_s: The best seconds of each round, by the clock.
-        cpu_s: The median of the best seconds of all threads.
-        ratio: Its median by the clock to that of the row's first contender.
+        rounds_s: The best seconds of each round, by the clock; empty where it cannot do the work.
+        rounds_cpu_s: The best seconds of all threads, of each round.
         held_nbytes: Peak memory above what the process held when it was set up; `None` where
             the system cannot tell.
+        bound_nbytes: What zlab promises to hold at most, in rows about that.
+        cannot: Why it cannot do the work.
     """
 
     row: str
     contender: str
-    rounds_s: list[float]
-    cpu_s: float
-    ratio: float
-    held_nbytes: int | None
+    rounds_s: list[float] = field(default_factory=list)
+    rounds_cpu_s: list[float] = field(default_factory=list)
+    held_nbytes: int | None = None
+    bound_nbytes: int | None = None
+    cannot: str | None = None
 
     @property
     def median_s(self) -> float:
-        """The figure."""
+        """The figure by the clock."""
         return statistics.median(self.rounds_s)
+
+    @property
+    def cpu_s(self) -> float:
+        """The figure of all threads."""
+        return statistics.median(self.rounds_cpu_s)
 
 
 def measure(
-    row: Row, place: Path, peers: Collection[str], *, rounds: int, repeats: int, side: int
+    row: Row, place: Path, peers: Collection[str], *, rounds: int, seconds: float, side: int
 ) -> list[Result]:
     """Measures a row.
 
     Args:
         row: Which.
         place: The array's directory.
-        peers: The libraries that are there; the contenders of others are left out.
+        peers: The libraries that are there.
         rounds: How often each contender has its turn.
-        repeats: How often it runs in a turn, of which the best counts.
+        seconds: For the turns of a contender together. Who needs more than twice of that has
+            fewer turns, but one at least.
         side: Of the data sets, see `datasets`.
 
     Returns:
         A result for each contender, in the row's order.
     """
-    contenders = [contender for contender in row.contenders if contender.peer in peers]
     with ExitStack() as stack:
         workers = [
-            stack.enter_context(_worker(contender, row.dataset, place, side=side))
-            for contender in contenders
+            stack.enter_context(_worker(contender, row, place, side=side))
+            for contender in row.contenders
+            if contender.peer in peers
         ]
-        costs: list[list[Cost]] = [[] for _ in workers]
+        for worker in workers:
+            worker.cannot = worker.answer()["cannot"]
+        able = [worker for worker in workers if worker.cannot is None]
         for turn in range(rounds):
-            for offset in range(len(workers)):
+            for offset in range(len(able)):
                 # each has every place in the order
-                which = (turn + offset) % len(workers)
-                costs[which].append(workers[which].run(repeats))
-        held = [worker.end() for worker in workers]
-    base = statistics.median(cost.wall_s for cost in costs[0])
+                worker = able[(turn + offset) % len(able)]
+                if worker.spent_s < 2 * seconds or not worker.turns:
+                    worker.run(seconds / rounds)
+        results = {worker.name: worker.end(row.title) for worker in workers}
+    absent = "not installed"
     return [
-        Result(
-            row.title,
-            contender.name,
-            rounds_s=[cost.wall_s for cost in turns],
-            cpu_s=statistics.median(cost.cpu_s for cost in turns),
-            ratio=statistics.median(cost.wall_s for cost in turns) / base,
-            held_nbytes=nbytes,
-        )
-        for contender, turns, nbytes in zip(contenders, costs, held, strict=True)
+        results.get(contender.name, Result(row.title, contender.name, cannot=absent))
+        for contender in row.contenders
     ]
 
 
 @contextmanager
-def _worker(contender: Contender, dataset: str, place: Path, *, side: int) -> Iterator[_Worker]:
-    """A process that is set up and waits for its turns."""
-    arguments = [contender.peer, contender.operation, dataset, str(place), str(side)]
+def _worker(contender: Contender, row: Row, place: Path, *, side: int) -> Iterator[_Worker]:
+    """A process that sets itself up and waits for its turns."""
+    ask = {
+        "peer": contender.peer,
+        "operation": contender.operation,
+        "dataset": row.dataset,
+        "place": str(place),
+        "setting": asdict(row.setting),
+        "side": side,
+    }
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker", *arguments],
+        [sys.executable, "-m", "benchmarks.worker", json.dumps(ask)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         pipes = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
-        worker = _Worker(contender.name, *pipes)
         try:
-            worker.answer()
-            yield worker
+            yield _Worker(contender.name, *pipes)
         except BaseException:
             process.kill()
             raise
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Worker:
     name: str
     stdin: IO[str]
     stdout: IO[str]
+    cannot: str | None = None
+    spent_s: float = 0.0
+    turns: list[Cost] = field(default_factory=list)
 
-    def run(self, repeats: int) -> Cost:
-        """A turn; the best of its costs."""
-        print(repeats, file=self.stdin, flush=True)
-        return Cost(**self.answer())
+    def run(self, seconds: float) -> None:
+        """A turn of so many seconds."""
+        begun = perf_counter()
+        print(seconds, file=self.stdin, flush=True)
+        self.turns.append(Cost(**self.answer()))
+        self.spent_s += perf_counter() - begun
 
-    def end(self) -> int | None:
-        """Ends it; the memory that it took."""
+    def end(self, row: str) -> Result:
+        """Ends it; what it needed."""
         self.stdin.close()
-        held: int | None = self.answer()["held_nbytes"]
-        return held
+        if self.cannot is not None:
+            return Result(row, self.name, cannot=self.cannot)
+        memory = self.answer()
+        return Result(
+            row,
+            self.name,
+            rounds_s=[cost.wall_s for cost in self.turns],
+            rounds_cpu_s=[cost.cpu_s for cost in self.turns],
+            **memory,
+        )
 
     def answer(self) -> dict[str, Any]:
+        """The next thing that it says."""
         line = self.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended early; what it said stands above")

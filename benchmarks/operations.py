@@ -1,16 +1,18 @@
 """What is measured: from a library and an array to a task.
 
-An operation is set up once in a process, checks what it read against the array's values, and then
-hands back the task that is timed.
+An operation is set up once in a process, checks what it read or wrote against the array's values,
+and then hands back the task that is timed.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import random
 import shutil
 import subprocess
 import sys
-from itertools import product
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,66 +23,129 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from benchmarks.datasets import Dataset, Members
+    from benchmarks.peers import Library, Setting
 
-    from benchmarks.datasets import Dataset
-    from benchmarks.peers import Library
+_BESIDE_OUTPUT = 64 << 20
+"""Bytes that a full read may take beside its output and the chunks in its threads."""
 
 
-def read_all(library: Library, dataset: Dataset, place: Path) -> Task:
+def read_all(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """The whole array into memory."""
-    array = library.open(place)
-    _check(array.read(), dataset)
-    return timed(array.read)
+    array = library.open(place, setting)
+    _check(array.read(...), dataset, place)
+    threads = setting.threads or os.cpu_count() or 1
+    bound = dataset.nbytes + _BESIDE_OUTPUT + 2 * threads * dataset.chunk_nbytes
+    return timed(lambda: array.read(...), bound_nbytes=bound)
 
 
-def read_chunks(library: Library, dataset: Dataset, place: Path) -> Task:
+def read_chunks(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """Every chunk (of a sharded array, inner chunk) by a read of its own, in a mixed order."""
-    array = library.open(place)
-    starts = list(product(*map(range, (0,) * 3, dataset.shape, dataset.chunks)))
-    selections = [
-        tuple(slice(at, at + n) for at, n in zip(start, dataset.chunks, strict=True))
-        for start in starts
-    ]
-    random.Random(0).shuffle(selections)  # noqa: S311  an order, no secret
-    values = dataset.values()
-    for selection in selections[:20]:
-        np.testing.assert_array_equal(array.read(selection), values[selection])
+    array = library.open(place, setting)
+    places = list(dataset.places())
+    random.Random(0).shuffle(places)  # noqa: S311  an order, no secret
+    expected = dataset.expected(place)
+    for coords, selection in places:
+        np.testing.assert_array_equal(array.read_chunk(coords, selection), expected[selection])
 
     def run() -> None:
-        for selection in selections:
-            array.read(selection)
+        for coords, selection in places:
+            array.read_chunk(coords, selection)
 
-    return timed(run, times=len(selections))
-
-
-def write_all(library: Library, dataset: Dataset, place: Path) -> Task:
-    """A new array, all of it written; creating it is not counted."""
-    target = place.parent / f"{place.name}.written-by-{library.module}"
-    values = dataset.values()
-
-    def run() -> Cost:
-        shutil.rmtree(target, ignore_errors=True)
-        write = library.writer(dataset, target)
-        begun = Cost.now()
-        write(values)
-        return begun.since()
-
-    run()
-    _check(library.open(target).read(), dataset)
-    return Task(run)
+    return timed(run, times=len(places))
 
 
-def open_array(library: Library, _dataset: Dataset, place: Path) -> Task:
+def read_line(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """One row of elements along the last axis, across all chunks there."""
+    array = library.open(place, setting)
+    line = (slice(5, 6), slice(7, 8), slice(None))
+    _check(array.read(line), dataset, place, line)
+    return timed(lambda: array.read(line))
+
+
+def read_by_threads(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """All chunks, each by a call of its own, by eight threads that share the handle."""
+    array = library.open(place, setting)
+    places = list(dataset.places())
+    pool = ThreadPoolExecutor(8)
+
+    def read(chunk: tuple[tuple[int, ...], tuple[slice, ...]]) -> Any:
+        return array.read_chunk(*chunk)
+
+    expected = dataset.expected(place)
+    for (_, selection), values in zip(places, pool.map(read, places), strict=True):
+        np.testing.assert_array_equal(values, expected[selection])
+    return timed(lambda: [None for _ in pool.map(read, places)])
+
+
+def read_again(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """A window that lies across chunks, when it was read before."""
+    array = library.open(place, setting)
+    window = tuple(slice(n // 8, n * 5 // 8) for n in dataset.shape)
+    for _ in range(2):
+        _check(array.read(window), dataset, place, window)
+    return timed(lambda: array.read(window))
+
+
+def stream(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """The sum of all values, chunk by chunk."""
+    total = library.total(dataset, place, setting)
+    np.testing.assert_equal(total(), int(dataset.expected(place).sum(dtype=np.uint64)))
+    return timed(total, bound_nbytes=setting.max_nbytes)
+
+
+def read_and_sum(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """The sum of all values, of the whole array in memory."""
+    array = library.open(place, setting)
+    _check(array.read(...), dataset, place)
+    return timed(lambda: array.read(...).sum(dtype=np.uint64))
+
+
+def open_array(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """From a path to an array that can be read."""
-    return timed(lambda: library.open(place))
+    array = library.open(place, setting)  # what is imported at first use is another row's
+    _check(array.read(...), dataset, place)
+    return timed(lambda: library.open(place, setting))
 
 
-def import_library(library: Library, _dataset: Dataset, _place: Path) -> Task:
-    """`import` in a fresh interpreter, less the interpreter's own start."""
+def list_members(library: Library, members: Members, place: Path, _setting: Setting) -> Task:
+    """The names of all arrays of a group."""
+    names = sorted(name.strip("/") for name in library.members(place))
+    np.testing.assert_equal(names, [f"{number:05}" for number in range(members.count)])
+    return timed(lambda: library.members(place))
+
+
+def write_all(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """A new array, all of it written; creating it is not counted."""
+    return _written(library, dataset, place, setting, lambda put, values: put(..., values))
+
+
+def write_rows(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """A new array, written one position of the first axis after the other."""
+
+    def fill(put: Callable[[Any, Any], object], values: Any) -> None:
+        for row in range(len(values)):
+            put(slice(row, row + 1), values[row : row + 1])
+
+    return _written(library, dataset, place, setting, fill)
+
+
+def round_trip(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """A new array, all of it written, opened again and read."""
+    target = _target(place)
+
+    def fill(put: Callable[[Any, Any], object], values: Any) -> None:
+        put(..., values)
+        library.open(target, setting).read(...)
+
+    return _written(library, dataset, place, setting, fill)
+
+
+def import_library(library: Library, _dataset: Dataset, _place: Path, _setting: Setting) -> Task:
+    """Its import in a fresh interpreter, less the interpreter's own start."""
     code = (
         "from time import perf_counter as w, process_time as c; "
-        f"b = w(), c(); import {library.module}; print(w() - b[0], c() - b[1])"
+        f"b = w(), c(); {library.statement}; print(w() - b[0], c() - b[1])"
     )
 
     def run() -> Cost:
@@ -92,32 +157,15 @@ def import_library(library: Library, _dataset: Dataset, _place: Path) -> Task:
     return Task(run)
 
 
-def stream(_library: Library, dataset: Dataset, place: Path) -> Task:
-    """All chunks by zlab's stream, each dropped at once."""
-    import zlab
-
-    array = zlab.open_array(place)
-    out = np.empty(dataset.shape, np.uint16)
-    for chunk in array.stream_chunks():
-        out[chunk.region] = chunk.data
-    _check(out, dataset)
-
-    def run() -> None:
-        for _ in array.stream_chunks():
-            pass
-
-    return timed(run)
-
-
-def read_all_aggregated(library: Library, dataset: Dataset, place: Path) -> Task:
+def read_all_aggregated(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """`read_all` while zlab's aggregator counts, as in every notebook."""
     import zlab
 
     zlab.telemetry.enable()
-    return read_all(library, dataset, place)
+    return read_all(library, dataset, place, setting)
 
 
-def read_all_subscribed(library: Library, dataset: Dataset, place: Path) -> Task:
+def read_all_subscribed(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """`read_all` while somebody is told of each chunk."""
     import zlab
 
@@ -128,25 +176,61 @@ def read_all_subscribed(library: Library, dataset: Dataset, place: Path) -> Task
         seen += 1
 
     zlab.telemetry.subscribe("chunk.read", listen)
-    task = read_all(library, dataset, place)
+    task = read_all(library, dataset, place, setting)
     np.testing.assert_equal(seen, dataset.nchunks)
     return task
 
 
-OPERATIONS: dict[str, Callable[[Library, Dataset, Path], Task]] = {
+OPERATIONS: dict[str, Callable[[Library, Any, Path, Setting], Task]] = {
     operation.__name__: operation
     for operation in (
         read_all,
         read_chunks,
-        write_all,
-        open_array,
-        import_library,
+        read_line,
+        read_by_threads,
+        read_again,
         stream,
+        read_and_sum,
+        open_array,
+        list_members,
+        write_all,
+        write_rows,
+        round_trip,
+        import_library,
         read_all_aggregated,
         read_all_subscribed,
     )
 }
 
 
-def _check(values: NDArray[Any], dataset: Dataset) -> None:
-    np.testing.assert_array_equal(values, dataset.values())
+def _written(
+    library: Library,
+    dataset: Dataset,
+    place: Path,
+    setting: Setting,
+    fill: Callable[[Callable[[Any, Any], object], Any], object],
+) -> Task:
+    target = _target(place)
+    values = np.array(dataset.expected(place))
+
+    def run() -> Cost:
+        shutil.rmtree(target, ignore_errors=True)
+        put = library.create(dataset, target)
+        begun = Cost.now()
+        fill(put, values)
+        return begun.since()
+
+    run()
+    _check(library.open(target, setting).read(...), dataset, place)
+    return Task(run)
+
+
+def _target(place: Path) -> Path:
+    """Where it writes, until the process ends; contenders of a row write side by side."""
+    target = place.parent / f"{place.name}.written-{os.getpid()}"
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    return target
+
+
+def _check(values: Any, dataset: Dataset, place: Path, selection: Any = ...) -> None:
+    np.testing.assert_array_equal(np.asarray(values), dataset.expected(place)[selection])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
-from benchmarks.peers import DISTRIBUTIONS
+from benchmarks.peers import SOURCES, Setting
+
+FLOOR = "codec floor"
 
 
 @dataclass(frozen=True)
@@ -30,43 +33,104 @@ class Row:
         title: As it is printed.
         dataset: A name of `benchmarks.datasets`.
         contenders: Those who do it; ratios are to the first.
+        setting: What is asked for beside the array.
     """
 
     title: str
     dataset: str
     contenders: tuple[Contender, ...]
+    setting: Setting = field(default_factory=Setting)
 
 
-def _by_all(title: str, dataset: str, operation: str) -> Row:
+PEERS = tuple(name for name in SOURCES if name not in {"dask", FLOOR})
+STREAMERS = (*PEERS, "dask")
+# one pipeline of zarr-python's for all of them, where no chunk is read
+MODULES = ("zlab", "zarr-python", "zarrista", "tensorstore")
+
+
+def _row(
+    title: str,
+    dataset: str,
+    operation: str,
+    peers: tuple[str, ...] = PEERS,
+    setting: Setting = Setting(),  # noqa: B008  it is frozen
+) -> Row:
     """A row in which every peer does the same."""
-    contenders = tuple(Contender(name, name, operation) for name in DISTRIBUTIONS)
-    return Row(title, dataset, contenders)
+    return Row(title, dataset, tuple(Contender(name, name, operation) for name in peers), setting)
 
 
-ROWS = (
-    _by_all("read all, raw, 1 MiB chunks", "raw", "read_all"),
-    _by_all("read all, zstd, 1 MiB chunks", "zstd", "read_all"),
-    _by_all("read all, blosc, 1 MiB chunks", "blosc", "read_all"),
-    _by_all("read all, gzip, 1 MiB chunks", "gzip", "read_all"),
-    _by_all("read all, raw, 32 kB chunks", "small-raw", "read_all"),
-    _by_all("read all, zstd, 32 kB chunks", "small", "read_all"),
-    _by_all("read all, zstd, sharded", "sharded", "read_all"),
-    _by_all("one inner chunk of a shard", "sharded", "read_chunks"),
-    _by_all("one chunk of 32 kB", "small", "read_chunks"),
-    _by_all("write all, zstd, 1 MiB chunks", "zstd", "write_all"),
-    _by_all("write all, zstd, 32 kB chunks", "small", "write_all"),
-    _by_all("write all, zstd, sharded", "sharded", "write_all"),
-    _by_all("open an array", "zstd", "open_array"),
-    _by_all("import", "zstd", "import_library"),
-    Row(
-        "stream against read, 1 MiB chunks",
-        "zstd",
-        (Contender("zlab", "zlab", "read_all"), Contender("zlab, stream", "zlab", "stream")),
+def _against_reading(title: str, dataset: str) -> Row:
+    """The sum of all values: read at once, by a stream, and by the peers chunk by chunk."""
+    return Row(
+        title,
+        dataset,
+        (
+            Contender("zlab, stream", "zlab", "stream"),
+            Contender("zlab, read at once", "zlab", "read_and_sum"),
+            *(Contender(name, name, "stream") for name in STREAMERS[1:]),
+        ),
+    )
+
+
+_CORES = os.cpu_count() or 1
+_WITH_FLOOR = (*PEERS, FLOOR)
+
+ENGINE = (
+    _row("read all, raw, 1 MiB chunks", "raw", "read_all"),
+    _row("read all, zstd, 1 MiB chunks", "zstd", "read_all", _WITH_FLOOR),
+    _row("read all, blosc, 1 MiB chunks", "blosc", "read_all", _WITH_FLOOR),
+    _row("read all, gzip, 1 MiB chunks", "gzip", "read_all", _WITH_FLOOR),
+    _row("read all, zstd, 32 kB chunks", "small", "read_all", _WITH_FLOOR),
+    _row("read all, zstd, sharded, 64 kB inner chunks", "sharded", "read_all", _WITH_FLOOR),
+    _row("read all, 65,536 inner chunks of 4 kB", "tiny", "read_all", _WITH_FLOOR),
+    _row("read all, 400 x 400 in 16 chunks", "plane", "read_all", _WITH_FLOOR),
+    *(
+        _row(
+            f"read all, zstd, {n} thread{'s'[: n > 1]}", "zstd", "read_all", _WITH_FLOOR, Setting(n)
+        )
+        for n in (1, 2, 4, 8, 16)
+        if n <= _CORES
     ),
-    Row(
-        "stream against read, 32 kB chunks",
-        "small",
-        (Contender("zlab", "zlab", "read_all"), Contender("zlab, stream", "zlab", "stream")),
+    _row("one inner chunk of 64 kB", "sharded", "read_chunks", _WITH_FLOOR),
+    _row("one chunk of 32 kB", "small", "read_chunks", _WITH_FLOOR),
+    _row("one row across 64 chunks", "line", "read_line"),
+    _row("8 user threads on one array", "zstd", "read_by_threads"),
+    _row(
+        "second read of a window, cached",
+        "zstd",
+        "read_again",
+        setting=Setting(cache_nbytes=1 << 28),
+    ),
+    _row("open an array", "zstd", "open_array", (*MODULES, "zarrs")),
+    _row("list 10,000 arrays", "group", "list_members", MODULES),
+    _row("write all, zstd, 1 MiB chunks", "zstd", "write_all"),
+    _row("write all, zstd, 32 kB chunks", "small", "write_all"),
+    _row("write all, zstd, sharded", "sharded", "write_all"),
+    _row("round trip through shards", "sharded", "round_trip"),
+    _row("row by row into a shard", "rows", "write_rows"),
+    _row("import", "zstd", "import_library", (*MODULES, "zarrs")),
+)
+STREAMS = (
+    _against_reading("sum, 1 MiB chunks", "zstd"),
+    _against_reading("sum, 32 kB chunks", "small"),
+    _against_reading("sum, sharded", "sharded"),
+    _row("sum, ten times the budget", "long", "stream", STREAMERS, Setting(max_nbytes=27_000_000)),
+    *(
+        _row(
+            f"read all, store of {ms} ms, 64 requests at once",
+            "zstd",
+            "read_all",
+            (*PEERS, "dask"),
+            Setting(latency_s=ms / 1000, in_flight=64),
+        )
+        for ms in (5, 30, 100)
+    ),
+    _row(
+        "sum, store of 30 ms, 64 requests at once",
+        "zstd",
+        "stream",
+        STREAMERS,
+        Setting(latency_s=0.03, in_flight=64),
     ),
     Row(
         "what telemetry costs, 32 kB chunks",
@@ -78,3 +142,4 @@ ROWS = (
         ),
     ),
 )
+ROWS = (*ENGINE, *STREAMS)

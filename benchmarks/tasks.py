@@ -39,13 +39,15 @@ class Task:
     Attributes:
         run: Runs once and returns its cost; what it does before and after is not counted.
         times: How often a run does what the row is about, such as reading one chunk.
+        bound_nbytes: The memory that zlab promises to keep to, if it promises any.
     """
 
     run: Callable[[], Cost]
     times: int = 1
+    bound_nbytes: int | None = None
 
 
-def timed(work: Callable[[], object], times: int = 1) -> Task:
+def timed(work: Callable[[], object], times: int = 1, *, bound_nbytes: int | None = None) -> Task:
     """A task that is `work`, all of it."""
 
     def run() -> Cost:
@@ -53,4 +55,4 @@ def timed(work: Callable[[], object], times: int = 1) -> Task:
         work()
         return begun.since()
 
-    return Task(run, times)
+    return Task(run, times, bound_nbytes)

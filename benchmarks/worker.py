@@ -1,21 +1,23 @@
 """The process of one contender for one row; `benchmarks.measure` talks to it.
 
-It sets up, says that it is ready, and then for each line on stdin runs its task as often as the
-line says and prints the best of the seconds. When stdin ends it prints what memory it took.
+It sets up, says that it is ready or why it cannot, and then runs its task for as many seconds as
+each line on stdin says and prints the best cost. When stdin ends it prints what memory it took.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks.datasets import datasets
 from benchmarks.operations import OPERATIONS
-from benchmarks.peers import load
+from benchmarks.peers import CannotDoError, Setting, load
 from benchmarks.tasks import Cost
 
 if TYPE_CHECKING:
@@ -27,18 +29,33 @@ _LEAST_S = 0.02  # a shorter task is run again, and its mean counts
 
 def main() -> None:
     """Serves rounds until stdin ends."""
-    peer, operation, dataset, place, side = sys.argv[1:]
-    library = load(peer)
-    what = datasets(int(side))[dataset]
-    task = OPERATIONS[operation](library, what, Path(place))
+    ask = json.loads(sys.argv[1])
+    setting = Setting(**ask["setting"])
+    if setting.threads is not None:
+        # the Rust libraries read it when they are loaded
+        os.environ["RAYON_NUM_THREADS"] = str(setting.threads)
+    try:
+        library = load(ask["peer"])
+        what = datasets(ask["side"])[ask["dataset"]]
+        task = OPERATIONS[ask["operation"]](library, what, Path(ask["place"]), setting)
+    except CannotDoError as error:
+        print(json.dumps({"cannot": str(error)}))
+        return
     idle_nbytes = _restart_peak()
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"cannot": None}), flush=True)
     for line in sys.stdin:
-        turn = [_run(task) for _ in range(int(line))]
-        best = {"wall_s": min(c.wall_s for c in turn), "cpu_s": min(c.cpu_s for c in turn)}
-        print(json.dumps(best), flush=True)
+        print(json.dumps(_turn(task, float(line))), flush=True)
     held = None if idle_nbytes is None else _memory("VmHWM") - idle_nbytes
-    print(json.dumps({"held_nbytes": held}), flush=True)
+    print(json.dumps({"held_nbytes": held, "bound_nbytes": task.bound_nbytes}), flush=True)
+
+
+def _turn(task: Task, seconds: float) -> dict[str, float]:
+    """The best of what was run in so many seconds, once at least."""
+    begun = perf_counter()
+    runs = [_run(task)]
+    while perf_counter() - begun < seconds:
+        runs.append(_run(task))
+    return {"wall_s": min(c.wall_s for c in runs), "cpu_s": min(c.cpu_s for c in runs)}
 
 
 def _run(task: Task) -> Cost:

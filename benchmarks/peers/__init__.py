@@ -3,57 +3,146 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from benchmarks.datasets import Dataset
 
-DISTRIBUTIONS = {"zlab": "zlab", "zarr": "zarr", "tensorstore": "tensorstore"}
-"""Peers by name, and the package that each measures."""
 
+@dataclass(frozen=True)
+class Source:
+    """Where a peer comes from.
 
-class Peer(Protocol):
-    """A library, opened on one array."""
+    Attributes:
+        distributions: The packages that must be installed, of which the first is measured.
+        module: Of this package.
+        variant: Which of the module's libraries.
+    """
 
-    def read(self, selection: Any = ...) -> NDArray[Any]:
-        """A selection of the array as a NumPy array."""
-        ...
-
-
-class Library(Protocol):
-    """A library that can read and write arrays."""
-
+    distributions: tuple[str, ...]
     module: str
-    """What is imported for it."""
+    variant: str = ""
 
-    def open(self, place: Path) -> Peer:
+
+SOURCES = {
+    "zlab": Source(("zlab",), "zlab_"),
+    "zarr-python": Source(("zarr",), "zarr_", "batched"),
+    "zarr-python, fused": Source(("zarr",), "zarr_", "fused"),
+    "zarr-python on zlab": Source(("zarr",), "zarr_", "zlab"),
+    "zarrs": Source(("zarrs", "zarr"), "zarr_", "zarrs"),
+    "zarrista": Source(("zarrista",), "zarrista_"),
+    "tensorstore": Source(("tensorstore",), "tensorstore_"),
+    "dask": Source(("dask", "zarr"), "dask_"),
+    "codec floor": Source(("numcodecs",), "floor_"),
+}
+"""Peers by name."""
+
+
+class CannotDoError(Exception):
+    """A library has no way to do a row's work; the message says why."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a row asks for beside the array.
+
+    Attributes:
+        threads: That read or write; what the library chooses by itself where it is `None`.
+        latency_s: Seconds that each request to the store takes longer.
+        in_flight: Requests to the store at once; what the library chooses where it is `None`.
+        cache_nbytes: Of decoded chunks that are kept.
+        max_nbytes: Of decoded chunks that may be held.
+    """
+
+    threads: int | None = None
+    latency_s: float = 0.0
+    in_flight: int | None = None
+    cache_nbytes: int = 0
+    max_nbytes: int | None = None
+
+
+class Opened:
+    """An array, opened by a library.
+
+    Args:
+        read: From a selection to values, in the form that the library hands out.
+        read_chunk: From a chunk's coordinates and its place in the array to its values, where
+            the library has a way of its own for that.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Any], Any],
+        read_chunk: Callable[[tuple[int, ...], tuple[slice, ...]], Any] | None = None,
+    ) -> None:
+        self.read = read
+        self.read_chunk = read_chunk or (lambda _coords, place: read(place))
+
+
+class Library(ABC):
+    """A library, and what it can do. What it cannot do raises `CannotDoError`."""
+
+    statement: str
+    """Imports what opens arrays."""
+
+    @abstractmethod
+    def open(self, place: Path, setting: Setting) -> Opened:
         """Opens an array as a user does who will read it."""
-        ...
 
-    def writer(self, dataset: Dataset, place: Path) -> Callable[[NDArray[Any]], object]:
-        """Creates an array; what is returned writes all of it."""
-        ...
+    def create(self, dataset: Dataset, place: Path) -> Callable[[Any, Any], object]:  # noqa: ARG002  for those who can
+        """Creates an array; what is returned writes values to a selection."""
+        self.cannot("writes no arrays")
+
+    def members(self, place: Path) -> Collection[str]:  # noqa: ARG002  for those who can
+        """The names of the arrays of a group."""
+        self.cannot("has no groups")
+
+    def total(self, dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:
+        """What is returned sums the array's values, chunk by chunk.
+
+        For a library without streams it is the loop that its users write.
+        """
+        array = self.open(place, setting)
+        places = list(dataset.places())
+        return lambda: sum(
+            int(np.asarray(array.read_chunk(*chunk)).sum(dtype=np.uint64)) for chunk in places
+        )
+
+    def cannot(self, reason: str) -> NoReturn:
+        """Refuses."""
+        raise CannotDoError(reason)
 
 
 def load(name: str) -> Library:
     """The library of that name."""
-    module: Any = importlib.import_module(f"benchmarks.peers.{name}_")
-    library: Library = module.LIBRARY
+    source = SOURCES[name]
+    module: Any = importlib.import_module(f"benchmarks.peers.{source.module}")
+    library: Library = module.library(source.variant)
     return library
 
 
+def available() -> frozenset[str]:
+    """The peers whose packages are installed."""
+    installed = versions().keys()
+    return frozenset(
+        name for name, source in SOURCES.items() if installed >= set(source.distributions)
+    )
+
+
 def versions() -> Mapping[str, str]:
-    """The versions of the peers that are installed."""
+    """The packages that are measured and installed, and their versions."""
     found = {}
-    for name, distribution in DISTRIBUTIONS.items():
+    for name in dict.fromkeys(name for source in SOURCES.values() for name in source.distributions):
         try:
-            found[name] = version(distribution)
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found

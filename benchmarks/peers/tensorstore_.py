@@ -6,52 +6,44 @@ from typing import TYPE_CHECKING, Any
 
 import tensorstore
 
+from benchmarks.peers import Library, Opened
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from benchmarks.datasets import Dataset
+    from benchmarks.peers import Setting
 
 
-class _Opened:
-    def __init__(self, array: Any) -> None:
-        self.array = array
+class _Tensorstore(Library):
+    statement = "import tensorstore"
 
-    def read(self, selection: Any = ...) -> NDArray[Any]:
-        values: NDArray[Any] = self.array[selection].read().result()
-        return values
+    def open(self, place: Path, setting: Setting) -> Opened:
+        if setting.latency_s:
+            self.cannot("reads from its own stores, which cannot be slowed")
+        context: dict[str, Any] = {}
+        if setting.threads is not None:
+            for pool in ("data_copy_concurrency", "file_io_concurrency"):
+                context[pool] = {"limit": setting.threads}
+        if setting.cache_nbytes:
+            context["cache_pool"] = {"total_bytes_limit": setting.cache_nbytes}
+        spec = {**_spec(place), "context": context}
+        array = tensorstore.open(spec, open=True, read=True).result()
+        return Opened(lambda selection: array[selection].read().result())
+
+    def create(self, dataset: Dataset, place: Path) -> Callable[[Any, Any], object]:
+        whole = dataset.document()
+        given = ("shape", "data_type", "chunk_grid", "codecs", "fill_value")
+        metadata = {name: whole[name] for name in given}
+        array = tensorstore.open({**_spec(place), "metadata": metadata}, create=True).result()
+        return lambda selection, values: array[selection].write(values).result()
 
 
 def _spec(place: Path) -> dict[str, Any]:
     return {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{place}/"}}
 
 
-class _Tensorstore:
-    module = "tensorstore"
-
-    def open(self, place: Path) -> _Opened:
-        return _Opened(tensorstore.open(_spec(place), open=True, read=True).result())
-
-    def writer(self, dataset: Dataset, place: Path) -> Callable[[NDArray[Any]], object]:
-        codecs: list[dict[str, Any]] = [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            *([] if dataset.compressor is None else [dict(dataset.compressor)]),
-        ]
-        if dataset.shards is not None:
-            inner = {"chunk_shape": list(dataset.chunks), "codecs": codecs}
-            codecs = [{"name": "sharding_indexed", "configuration": inner}]
-        grid = {"chunk_shape": list(dataset.shards or dataset.chunks)}
-        metadata = {
-            "shape": list(dataset.shape),
-            "data_type": "uint16",
-            "chunk_grid": {"name": "regular", "configuration": grid},
-            "codecs": codecs,
-            "fill_value": 0,
-        }
-        array = tensorstore.open({**_spec(place), "metadata": metadata}, create=True).result()
-        return lambda values: array.write(values).result()
-
-
-LIBRARY = _Tensorstore()
+def library(_variant: str) -> Library:
+    """Makes it."""
+    return _Tensorstore()

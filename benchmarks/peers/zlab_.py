@@ -4,35 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import zlab
+from benchmarks.peers import Library, Opened
+from zlab.stores.local import LocalStore
+from zlab.testing import LatencyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from benchmarks.datasets import Dataset
+    from benchmarks.peers import Setting
 
 
-class _Opened:
-    def __init__(self, array: zlab.Array) -> None:
-        self.array = array
+class _Zlab(Library):
+    statement = "from zlab import open_array"
 
-    def read(self, selection: Any = ...) -> NDArray[Any]:
-        values: NDArray[Any] = self.array[selection]
-        return values
+    def open(self, place: Path, setting: Setting) -> Opened:
+        return Opened(_open(place, setting).__getitem__)
 
+    def create(self, dataset: Dataset, place: Path) -> Callable[[Any, Any], object]:
+        return dataset.create(place).__setitem__
 
-class _Zlab:
-    module = "zlab"
+    def members(self, place: Path) -> Collection[str]:
+        return list(zlab.open_group(place).array_keys())
 
-    def open(self, place: Path) -> _Opened:
-        return _Opened(zlab.open_array(place))
-
-    def writer(self, dataset: Dataset, place: Path) -> Callable[[NDArray[Any]], object]:
-        array = dataset.create(place)
-        return lambda values: array.write(..., values)
+    def total(self, _dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:
+        array = _open(place, setting)
+        stream = array.stream_chunks(max_bytes=setting.max_nbytes)
+        return lambda: sum(int(chunk.data.sum(dtype=np.uint64)) for chunk in stream)
 
 
-LIBRARY = _Zlab()
+def _open(place: Path, setting: Setting) -> zlab.Array:
+    if setting.threads is not None:
+        zlab.settings.threads = setting.threads
+    if setting.in_flight is not None:
+        zlab.settings.fetch_concurrency = setting.in_flight
+    if setting.latency_s:
+        return zlab.open_array(LatencyStore(LocalStore(place), setting.latency_s))
+    return zlab.open_array(place, cache=setting.cache_nbytes or None)
+
+
+def library(_variant: str) -> Library:
+    """Makes it."""
+    return _Zlab()
