@@ -258,7 +258,9 @@ class _Nested:
                 found[shard.which] = self._moved(shard, index[tuple(homes.T)])
                 continue
             distinct, which = np.unique(homes, axis=0, return_inverse=True)
-            places = self._moved(shard, index[tuple(distinct.T)]).tolist()
+            # an array without axes has one place, which this index gives without its row
+            at = index[tuple(distinct.T)].reshape(-1, 2)
+            places = self._moved(shard, at).tolist()
             for number, (home, (start, nbytes)) in enumerate(
                 zip(distinct.tolist(), places, strict=True)
             ):
