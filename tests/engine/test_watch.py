@@ -227,3 +227,10 @@ def test_a_change_between_version_and_document_is_seen() -> None:
     watch = Watch(store, "", {"zarr.json": store.version("zarr.json")}, changes.of(store, ""))
     changes.note(store, "")
     assert not watch.is_current()
+
+
+def test_handles_of_equal_documents_share_no_attribute_that_changes() -> None:
+    store = MemoryStore()
+    zlab.create_array(store, shape=(1,), dtype="i1", attributes={"a": [1]})
+    zlab.open_array(store).attrs["a"].append(2)
+    assert zlab.open_array(store).attrs.asdict() == {"a": [1]}

@@ -37,7 +37,6 @@ from zlab.engine.watch import Watch
 from zlab.engine.write import write_region
 from zlab.errors import NodeNotFoundError, StaleMetadataWarning
 from zlab.metadata import ArrayMetadata
-from zlab.metadata.node import parse_node
 from zlab.stores.base import close
 from zlab.stream import write_stream
 from zlab.telemetry.events import ArrayOpen
@@ -164,8 +163,7 @@ class Array:
                 key=known.path or None,
                 hint="It was deleted or moved since it was opened",
             )
-        documents, watch = found
-        metadata = parse_node(documents, store=known.node_store.name, path=known.path)
+        metadata, watch = found
         if not isinstance(metadata, ArrayMetadata):
             raise NodeNotFoundError(
                 "there is a group now, not an array",

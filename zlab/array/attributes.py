@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ class Attributes(MutableMapping[str, Any]):
     """The user's attributes of an array or group.
 
     They are read from the node's metadata, so that what another handle has changed is seen. Each
-    assignment stores all of them; to set several, `update` stores once. What lies inside a value
-    (an item of a list) is stored only when the value is assigned again.
+    assignment stores all of them; to set several, `update` stores once. A list or dictionary is a
+    copy: what is changed in it is stored when it is assigned again.
 
     Args:
         read: Returns them as the node has them now.
@@ -38,7 +39,7 @@ class Attributes(MutableMapping[str, Any]):
         self._change = change
 
     def __getitem__(self, name: str) -> Any:
-        return self._read()[name]
+        return _copied(self._read()[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._read()))
@@ -73,7 +74,12 @@ class Attributes(MutableMapping[str, Any]):
 
     def asdict(self) -> dict[str, Any]:
         """A copy."""
-        return dict(self._read())
+        return {name: _copied(value) for name, value in self._read().items()}
 
     def __repr__(self) -> str:
         return f"Attributes({dict(self._read())!r})"
+
+
+def _copied(value: Any) -> Any:
+    # the model is shared by handles
+    return deepcopy(value) if isinstance(value, (list, dict)) else value

@@ -9,11 +9,12 @@ from zlab.engine.watch import Watch, changes
 from zlab.errors import NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
-from zlab.metadata.node import find_documents, format_node, parse_node
+from zlab.metadata.node import check_format, find_documents, format_node, parse_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from zlab.memory import Buffer
     from zlab.metadata import NodeMetadata, ZarrFormat
     from zlab.metadata.model import NodeDocuments
     from zlab.stores.base import Store
@@ -45,17 +46,32 @@ def read_documents(
 
 def read_watched(
     store: Store, path: str, zarr_format: ZarrFormat | None = None
-) -> tuple[dict[str, dict[str, Any]], Watch] | None:
-    """As `read_documents`, with a watch that tells when they are no longer what is stored."""
+) -> tuple[NodeMetadata, Watch] | None:
+    """As `read_node`, with a watch that tells when that is no longer what is stored.
+
+    Raises:
+        MetadataError: The documents cannot be understood.
+        StoreError: The store failed.
+    """
+    check_format(zarr_format)
     number = changes.of(store, path)
+    # before it is read: what is replaced meanwhile is seen as changed, never as current
+    if zarr_format != 2:  # noqa: PLR2004  names of files
+        key = join(path, v3.DOCUMENT)
+        version = store.version(key)
+        data = store.get(key)
+        if data is not None:
+            metadata = _parsed(data, store.name, path)
+            return metadata, Watch(store, path, {v3.DOCUMENT: version}, number)
+        if zarr_format == 3:  # noqa: PLR2004
+            return None
     versions: dict[str, object] = {}
 
     def get(name: str) -> dict[str, Any] | None:
-        # before it is read: what is replaced meanwhile is seen as changed, never as current
         versions[name] = store.version(join(path, name))
         return read_document(store, path, name)
 
-    documents = find_documents(get, zarr_format)
+    documents = find_documents(get, 2)
     if documents is None:
         return None
     watched = {
@@ -63,7 +79,28 @@ def read_watched(
         for name, version in versions.items()
         if name in documents or name == v2.ATTRIBUTES
     }
-    return documents, Watch(store, path, watched, number)
+    metadata = parse_node(documents, store=store.name, path=path)
+    return metadata, Watch(store, path, watched, number)
+
+
+_MAX_PARSED = 128
+_MAX_PARSED_NBYTES = 1 << 13
+_parsed_arrays: dict[bytes, ArrayMetadata] = {}
+
+
+def _parsed(data: Buffer, store: str, path: str) -> NodeMetadata:
+    """The model of a `zarr.json`; of an array's that was parsed before, the same one."""
+    document = bytes(data)
+    known = _parsed_arrays.get(document)
+    if known is not None:
+        return known
+    documents = {v3.DOCUMENT: parse_json(data, key=join(path, v3.DOCUMENT), store=store)}
+    metadata = parse_node(documents, store=store, path=path)
+    if isinstance(metadata, ArrayMetadata) and len(document) <= _MAX_PARSED_NBYTES:
+        if len(_parsed_arrays) >= _MAX_PARSED:
+            _parsed_arrays.clear()
+        _parsed_arrays[document] = metadata
+    return metadata
 
 
 def document_names(node: NodeMetadata) -> tuple[str, ...]:

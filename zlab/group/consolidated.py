@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from zlab.engine.nodes import join, read_document, read_watched
 from zlab.engine.watch import Watch, changes
 from zlab.metadata import GroupMetadata, v2
-from zlab.metadata.node import parse_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,8 +118,7 @@ def find_consolidated(store: Store, path: str) -> Consolidated | None:
     found = read_watched(store, path)
     if found is None:
         return None
-    documents, watch = found
-    metadata = parse_node(documents, store=store.name, path=path)
+    metadata, watch = found
     if not isinstance(metadata, GroupMetadata):
         return None
     return consolidated_of(store, path, metadata, watch)

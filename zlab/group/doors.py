@@ -12,7 +12,7 @@ from zlab.group.consolidated import consolidated_of
 from zlab.group.group import Group, new_group
 from zlab.group.hierarchy import create_nodes
 from zlab.metadata import ArrayMetadata
-from zlab.metadata.node import check_format, parse_node
+from zlab.metadata.node import check_format
 from zlab.stores.open import opens, store_from
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def open(  # noqa: A001  zlab.open is what users of zarr expect
             )
         made = new_group(place, where, zarr_format or 3, None, overwrite=mode == "w")
         return Group(place, where, made, access=access, owns_store=owned)
-    documents, watch = found
-    metadata = parse_node(documents, store=place.name, path=where)
+    metadata, watch = found
     if isinstance(metadata, ArrayMetadata):
         return Array(place, where, metadata, access, watch=watch, owns_store=owned)
     known = None if consolidated is False else consolidated_of(place, where, metadata, watch)

@@ -147,17 +147,14 @@ class Group:
 
     def _reload(self) -> None:
         found = read_watched(self._store, self._path, self.zarr_format)
-        metadata = (
-            None if found is None else parse_node(found[0], store=self._store.name, path=self._path)
-        )
-        if found is None or not isinstance(metadata, GroupMetadata):
+        if found is None or not isinstance(found[0], GroupMetadata):
             raise NodeNotFoundError(
                 "the group is no longer there",
                 store=self._store.name,
                 key=self._path or None,
                 hint="It was deleted, moved or replaced since it was opened",
             )
-        self._metadata, self._watch = metadata, found[1]
+        self._metadata, self._watch = found[0], found[1]
 
     @property
     def zarr_format(self) -> ZarrFormat:
@@ -304,8 +301,7 @@ class Group:
         found = read_watched(self._store, where)
         if found is None:
             return None
-        documents, watch = found
-        metadata = parse_node(documents, store=self._store.name, path=where)
+        metadata, watch = found
         return self._node(where, metadata, watch)
 
     def _node(
