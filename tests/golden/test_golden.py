@@ -57,12 +57,13 @@ CASES = [(writer, case) for writer in WRITERS for case in cases_of(writer)]
 
 
 def dtype_of(description: Any) -> np.dtype[Any]:
-    """The dtype in memory that the issue promises for what the writer's script describes."""
+    """The dtype in memory that is promised for what the writer's script describes."""
     if isinstance(description, list):
         return np.dtype([(name, dtype_of(member)) for name, member in description])
     if description == "string":
         return np.dtypes.StringDType()
-    return np.dtype(getattr(ml_dtypes, description, description))
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, description, description))
+    return dtype
 
 
 def assert_holds(array: Any, dtype: np.dtype[Any], values: Any) -> None:

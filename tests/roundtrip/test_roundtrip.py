@@ -172,7 +172,8 @@ def serializers(draw: st.DrawFn, name: str) -> Any:
 @st.composite
 def arrays(draw: st.DrawFn) -> tuple[NDArray[Any], dict[str, Any]]:
     """Values, and the arguments of `create_array` that make an array for them."""
-    data_type = draw(st.sampled_from([*NAMED, *PARAMETRIC, *VARIABLE]))
+    kinds: list[Any] = [*NAMED, *PARAMETRIC, *VARIABLE]
+    data_type = draw(st.sampled_from(kinds))
     name = data_type if isinstance(data_type, str) else data_type["name"]
     shape, options = draw(grids())
     dtype = parse_data_type(data_type).dtype
