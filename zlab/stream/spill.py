@@ -93,6 +93,12 @@ class Shelf:
             except OSError as error:
                 raise _failed(error, "read") from error
 
+    def nbytes(self, number: int) -> int:
+        """How many bytes have a number."""
+        with self._lock:
+            data = self._near.get(number)
+            return self._far[number][1] if data is None else len(data)
+
     def drop(self, number: int) -> None:
         """Forgets the bytes with a number."""
         with self._lock:

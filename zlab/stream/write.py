@@ -12,7 +12,7 @@ import operator
 import pickle
 import threading
 from collections import deque
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter
@@ -50,7 +50,7 @@ from zlab.telemetry.hub import hub
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -330,6 +330,7 @@ class _Writer:
         self._nbytes = 0
         # shared with the crew, under the lock
         self._lock = threading.Lock()
+        self._alone = threading.Lock()
         self._failures: deque[ZlabError] = deque()
         self._written = 0
         self._empty = 0
@@ -688,19 +689,28 @@ class _Writer:
             for coords, number in sorted(assembly.encoded.items())
             if number is not None
         }
-        parts = {inner: self._shelf.look(number) for inner, number in numbers.items()}
-        nbytes = sum(map(len, parts.values()))
-        # as in `_do_keep`
-        while not (admitted := self._account.admit(nbytes)) and self._shelf.spill():
-            pass
-        try:
+        # the parts that come back from the file, and the shard that all are joined to
+        with self._do_hold(2 * sum(map(self._shelf.nbytes, numbers.values()))):
+            parts = {inner: self._shelf.look(number) for inner, number in numbers.items()}
             shard = sharding.assemble(parts) if parts else None
             parts.clear()
             self._do_drop(assembly)
             self._do_put(assembly, shard)
-        finally:
-            if admitted:
-                self._account.release(nbytes)
+
+    @contextmanager
+    def _do_hold(self, nbytes: int) -> Iterator[None]:
+        """Takes bytes from the account; of those for which there is no room, one at a time.
+
+        A thread of the crew cannot wait for room: the others may wait for it.
+        """
+        while not (admitted := self._account.admit(nbytes)) and self._shelf.spill():
+            pass
+        with nullcontext() if admitted else self._alone:
+            try:
+                yield
+            finally:
+                if admitted:
+                    self._account.release(nbytes)
 
     def _do_put(self, assembly: Assembly, data: Buffer | None) -> None:
         """Puts an object, or deletes one of nothing but the fill value; then records it."""
@@ -763,7 +773,7 @@ class _Writer:
         return pipeline.encode(whole)
 
     def _do_keep(self, data: Buffer) -> int:
-        # a thread of the crew cannot wait for the others, which may wait for it
+        # as in `_do_hold`
         while not self._account.admit(len(data)) and self._shelf.spill():
             pass
         return self._shelf.keep(bytes(data))
