@@ -80,7 +80,8 @@ class ChunkTrace:
             shape: Of the grid of chunks (`array.chunk_grid_shape`).
         """
         counts = np.zeros(tuple(shape), np.int64)
-        np.add.at(counts, tuple(self.coords.T), 1)
+        if len(self):
+            np.add.at(counts, tuple(self.coords.T), 1)
         return counts
 
     def latest(self, values: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float64]:
@@ -91,8 +92,9 @@ class ChunkTrace:
             shape: Of the grid of chunks.
         """
         plane = np.full(tuple(shape), np.nan)
-        # of equal places the last assignment stays
-        plane[tuple(self.coords.T)] = values
+        if len(self):
+            # of equal places the last assignment stays
+            plane[tuple(self.coords.T)] = values
         return plane
 
 
