@@ -37,6 +37,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="TEXT", default="", help="rows whose title has this text")
     parser.add_argument("--rounds", metavar="N", type=int, help="turns of each contender")
     parser.add_argument(
+        "--seconds", metavar="S", type=float, help="for all turns of a contender in a row"
+    )
+    parser.add_argument(
         "--data", metavar="DIR", type=Path, help="keep the arrays here and use them again"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every round to a file")
@@ -65,7 +68,7 @@ def main() -> int:
         print("old peers: there is nothing to publish", file=sys.stderr)
         return 2
     rounds = options.rounds or (3 if options.quick else 5)
-    seconds = _QUICK_SECONDS if options.quick else _SECONDS
+    seconds = options.seconds or (_QUICK_SECONDS if options.quick else _SECONDS)
     side = _QUICK_SIDE if options.quick else _SIDE
     about = environment(measured)
     results: list[Result] = []
