@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import zlab
 from zlab.stream.plan import c_order
+from zlab.stream.ranges import Ranges
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=4))
@@ -65,3 +66,29 @@ def test_jobs_cover_the_region_exactly_once(data: st.DataObject) -> None:
     inside[region] = 1
     assert (seen == inside).all()
     assert len(coords) == len(set(coords)) == plan.nchunks == prod(map(len, plan.chunk_ranges))
+    # each has its number, which leads back to it, and the plan goes on from any of them
+    assert [plan.number(c) for c in coords] == list(range(plan.nchunks))
+    assert [plan.at(n) for n in range(plan.nchunks)] == coords
+    done = Ranges()
+    for _ in range(data.draw(st.integers(0, 3))):
+        first = data.draw(st.integers(0, plan.nchunks))
+        done.add(first, data.draw(st.integers(first, plan.nchunks)))
+    left = [c for n, c in enumerate(coords) if n not in done]
+    assert [c for _, c in plan.walk(skip=done)] == left
+    objects = sorted({plan.object_of(c) for c in coords})
+    assert [c for _, c in plan.walk(iter(objects), skip=done)] == left
+    assert all(plan.object_of(c) == (shard or c) for shard, c in plan.walk())
+    sizes = [prod(part.stop - part.start for part in plan.region_of(c)) for c in coords]
+    assert plan.largest == max(sizes, default=0)
+
+
+def test_a_plan_goes_on_in_the_middle_of_10_to_the_12_chunks() -> None:
+    array = zlab.create_array(
+        "memory://", shape=(10**6, 10**6), chunks=(1, 1), shards=(1000, 1000), dtype="int8"
+    )
+    for ordered in (None, True):
+        plan = array.stream_chunks(ordered=ordered).plan
+        middle = 10**11 + 12_345
+        assert plan.number(plan.at(middle)) == middle
+        walked = plan.walk(skip=Ranges([(0, middle)]))
+        assert [c for _, c in islice(walked, 3)] == [plan.at(middle + n) for n in range(3)]

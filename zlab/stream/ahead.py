@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
@@ -54,12 +55,15 @@ class Unit(NamedTuple, Generic[T]):
         load: Loads it.
         give_up: Called when it takes too long, for what is handed on in its stead. What `load`
             returns later is dropped.
+        since: The time (of `time.monotonic`) at which the loading proper began, `None` as long as
+            it waits for its turn. By default it begins with the call of `load`.
         holds_on: When it is given up, its bytes are held until `load` has returned all the same.
     """
 
     nbytes: int
     load: Callable[[], T]
     give_up: Callable[[], T] | None = None
+    since: Callable[[], float | None] | None = None
     holds_on: bool = False
 
 
@@ -83,7 +87,7 @@ class ReadAhead(Generic[T]):
         depth: Units that are loaded or wait for the consumer, at most.
         ordered: Hand on in the order of `units`, else as they come.
         halt: Ends the iteration when it is set. Several may share it.
-        timeout: Seconds after which a unit that the consumer waits for is given up.
+        timeout: Seconds after which a unit is given up, while the consumer waits.
     """
 
     def __init__(
@@ -172,38 +176,44 @@ class ReadAhead(Generic[T]):
             return loaded
         return None
 
-    def _due(self) -> int | None:
-        """The number of the unit that is waited for, if it is being loaded."""
-        if self._ordered:
-            return self._handed_on if self._handed_on in self._loading else None
-        return next(iter(self._loading), None)
+    def _due(self) -> tuple[float, int] | None:
+        """When, and which, unit is to be given up first.
+
+        Of any that are loading: also one that comes later may keep the next one from the store.
+        """
+        return min(((self._deadline(number), number) for number in self._loading), default=None)
+
+    def _deadline(self, number: int) -> float:
+        unit, since = self._loading[number]
+        begun = since if unit.since is None else unit.since()
+        return inf if begun is None or self._timeout is None else begun + self._timeout
 
     def _patience(self) -> float:
-        """Seconds until the unit that is waited for may be given up, or less."""
+        """Seconds until a unit may be given up, or less."""
         if self._timeout is None:
             return _WAKE_S
         with self._lock:
             due = self._due()
-            if due is None:
-                return min(_WAKE_S, self._timeout)
-            return min(_WAKE_S, max(0.0, self._loading[due][1] + self._timeout - monotonic()))
+        if due is None:
+            return min(_WAKE_S, self._timeout)
+        return min(_WAKE_S, self._timeout, max(0.0, due[0] - monotonic()))
 
     def _give_up(self) -> _Loaded[T] | None:
-        """What is handed on instead of the unit that is waited for, if that took too long."""
+        """What is handed on instead of a unit that took too long."""
         if self._timeout is None:
             return None
         with self._lock:
-            due = self._due()
-            if due is None or monotonic() < self._loading[due][1] + self._timeout:
+            at, number = self._due() or (inf, 0)
+            if monotonic() < at:
                 return None
-            unit, _ = self._loading.pop(due)
+            unit, _ = self._loading.pop(number)
             # whoever loads it is on its own from here: another worker takes its place
             self._workers -= 1
             if not unit.holds_on:
                 self._nbytes_loading -= unit.nbytes
                 self._account.release(unit.nbytes)
         instead = None if unit.give_up is None else unit.give_up()
-        return _Loaded(due, 0, instead, None)
+        return _Loaded(number, 0, instead, None)
 
     @property
     def _ended(self) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 from zlab.config import settings
@@ -104,24 +105,37 @@ class _Turn:
 
     def __init__(self, gates: _Gates | None) -> None:
         self._gates = gates
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._since: float | None = None
         self._fetches = False
-        self.given_up = False
 
     def fetch(self) -> None:
         """The run goes to the store."""
         if self._gates is not None:
             self._gates.fetches.acquire()
             self._fetches = True
+        self._since = monotonic()
+
+    def since(self) -> float | None:
+        """When it went to the store."""
+        return self._since
 
     def fetched(self) -> None:
-        """The run came back from the store."""
-        if self._fetches and self._gates is not None:
-            self._fetches = False
+        """The run came back from the store, or nobody waits for it there any more."""
+        with self._lock:
+            held, self._fetches = self._fetches, False
+        if held and self._gates is not None:
             self._gates.fetches.release()
+
+    def give_up(self) -> None:
+        """Nobody waits for the run any more; called once it went to the store."""
+        self._given_up = True
+        self.fetched()
 
     def __enter__(self) -> None:
         self.fetched()
-        if self.given_up:
+        if self._given_up:
             raise _GivenUpError
         if self._gates is not None:
             self._gates.decodes.acquire()
@@ -183,11 +197,12 @@ class Loader:
                 planned.nbytes,
                 partial(self._load, planned, turn),
                 partial(self._give_up, planned, turn),
+                None if turn is None else turn.since,
             )
 
     def _give_up(self, planned: PlannedRun, turn: _Turn | None) -> LoadedRun:
         if turn is not None:
-            turn.given_up = True
+            turn.give_up()
         jobs = planned.run.jobs if self._keeps_going else planned.run.jobs[:1]
         outcomes: deque[Outcome] = deque(self._too_late(job.coords) for job in jobs)
         return LoadedRun(planned.start, planned.stop, outcomes)

@@ -237,7 +237,7 @@ class StreamPlan:
 
     @property
     def _by_shard(self) -> bool:
-        return self._sharded and self.order != "C" and bool(self.region)
+        return self._sharded and (self.order != "C" or not self.region)
 
     def object_of(self, coords: Coords) -> Coords:
         """The stored object that holds a chunk."""
