@@ -27,6 +27,7 @@ ZlabError
 │   ├── StorePermissionError
 │   └── ReadOnlyError
 ├── CodecError (ValueError)               bytes that cannot be decoded, or arrays encoded
+│   └── DecodedSizeError                  more or fewer bytes than expected
 ├── DataTypeError (TypeError)             a dtype that the target cannot represent exactly
 ├── ConversionError (ValueError)          what a conversion would lose, or changed
 └── MemoryBudgetError (MemoryError)       more bytes are needed than may be held
@@ -252,6 +253,10 @@ class ReadOnlyError(StoreError):
 
 class CodecError(ZlabError, ValueError):
     """Bytes that a codec cannot decode, or an array that it cannot encode."""
+
+
+class DecodedSizeError(CodecError):
+    """Decoded bytes are not as many as the chunk needs."""
 
 
 class DataTypeError(ZlabError, TypeError):

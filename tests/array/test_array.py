@@ -149,7 +149,7 @@ def test_broadcasting_and_casting_are_numpys() -> None:
     expected[1] = np.arange(4)
     expected[:, 0] = [7, 8, 9]
     np.testing.assert_array_equal(array[...], expected)
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="does not fit a selection"):
         array[:2, :2] = np.zeros(3)
     array[2] = np.array([1.5, 2.5, 3.5, 4.5]).astype("f8")
     assert array[2].tolist() == [1.5, 2.5, 3.5, 4.5]

@@ -10,6 +10,7 @@ import pytest
 import zlab
 from zlab.errors import (
     ChunkReadError,
+    ChunkSizeError,
     ChunkWriteError,
     CodecError,
     MemoryBudgetError,
@@ -301,3 +302,22 @@ def test_a_selection_beyond_all_memory_is_told_with_the_way_out(length: int) -> 
         array[...]
     assert caught.value.needed == 8 * length
     assert array[5] == 0
+
+
+def test_a_stored_chunk_of_another_size_is_told_as_that() -> None:
+    store = MemoryStore()
+    array = zlab.create_array(store, data=np.arange(16, dtype="i4"), chunks=8, compressors=None)
+    store.put("c/1", bytes(29))
+    with pytest.raises(ChunkSizeError, match="expected 32 decoded bytes, got 29") as caught:
+        array[8:]
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.coords == (1,)
+
+
+@pytest.mark.parametrize("index", [np.s_[0:2], [0, 1]])
+def test_surplus_axes_of_a_value_are_left_out_as_in_numpy(index: Any) -> None:
+    array = zlab.create_array({}, shape=(3, 2), chunks=2, dtype="i4")
+    array[index] = np.ones((1, 1, 2, 2))
+    assert array[...].tolist() == [[1, 1], [1, 1], [0, 0]]
+    with pytest.raises(ValueError, match=r"shape \(2, 2, 2\) does not fit"):
+        array[index] = np.ones((2, 2, 2))

@@ -116,3 +116,15 @@ def test_a_lock_that_another_writer_holds_is_an_error(tmp_path: Path) -> None:
     assert array[0] == 9
     with pytest.raises(ValueError, match="negative"):
         zlab.FileLocks(tmp_path, timeout_s=-1)
+
+
+def test_a_folder_of_locks_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("filelock")
+    (tmp_path / "file").write_text("in the way")
+    array = zlab.create_array(tmp_path / "a.zarr", shape=4, dtype="i4", chunks=4)
+    locked = zlab.open_array(
+        tmp_path / "a.zarr", mode="r+", locks=zlab.FileLocks(tmp_path / "file" / "locks")
+    )
+    with pytest.raises(ChunkWriteError, match="lock of a partial write cannot be made"):
+        locked[1] = 1
+    assert array[...].tolist() == [0, 0, 0, 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
+import sys
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zlab
-from zlab.engine.cache import Cache
+from zlab.engine.cache import Cache, forget
 from zlab.stores.memory import MemoryStore
 from zlab.testing import CountingStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SHARDS = pytest.mark.parametrize("shards", [None, 32])
@@ -152,3 +155,32 @@ def test_the_indices_of_shards_keep_no_store_alive() -> None:
     del array, store
     gc.collect()
     assert gone() is None
+
+
+def test_caches_that_fill_beside_writes_are_all_told(interval: None) -> None:
+    store = MemoryStore()
+    stop = threading.Event()
+
+    def fill() -> None:
+        while not stop.is_set():
+            Cache(1 << 10).put(store, "c/0", np.zeros(1), None)
+
+    threads = [threading.Thread(target=fill) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(300):
+            forget(store, "c/0")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.fixture(name="interval")
+def _interval() -> Iterator[None]:
+    """Threads take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

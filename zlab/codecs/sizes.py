@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zlab.config import settings
-from zlab.errors import CodecError
+from zlab.errors import CodecError, DecodedSizeError
 
 if TYPE_CHECKING:
     from zlab.memory import Buffer
 
 
 def check_size(codec: str, expected: int, actual: int) -> None:
-    """Raises `CodecError` where the decoded bytes are not as many as the chunk needs."""
+    """Raises `DecodedSizeError` where the decoded bytes are not as many as the chunk needs."""
     if actual != expected:
-        raise CodecError(
+        raise DecodedSizeError(
             f"codec {codec!r}: expected {expected} decoded bytes, got {actual}",
             hint="The stored bytes are corrupt, or were written with another shape or data type",
         )

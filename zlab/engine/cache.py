@@ -110,7 +110,8 @@ class Cache:
             return
         array.flags.writeable = False
         # only a cache that holds something is told of writes
-        _caches.add(self)
+        with _caches_lock:
+            _caches.add(self)
         evicted: list[CacheEvict] = []
         with self._lock:
             self._remove(store, key, part)
@@ -162,16 +163,20 @@ class Cache:
 
 
 _caches: WeakSet[Cache] = WeakSet()
+_caches_lock = threading.Lock()
 
 
 def forget(store: Store, key: str) -> None:
     """Drops an object that is written or deleted from every cache of the process."""
-    for cache in tuple(_caches):
+    with _caches_lock:
+        caches = tuple(_caches)
+    for cache in caches:
         cache.drop(store, key)
 
 
 def _after_fork() -> None:
-    # a lock may have been held by a thread that the child does not have
+    global _caches_lock  # noqa: PLW0603  a thread that the child does not have may have held it
+    _caches_lock = threading.Lock()
     for cache in _caches:
         cache.clear()
 

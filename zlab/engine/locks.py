@@ -88,18 +88,25 @@ class FileLocks:
                 cannot be made.
         """
         name = hashlib.blake2b(f"{store.name}\0{key}".encode(), digest_size=16).hexdigest()
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = _file_lock()(self.folder / f"{name}.lock", timeout=self.timeout_s)
         # threads of this process queue up here, not at the file
         with threads.hold(store, key):
             try:
+                self.folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
-            except OSError as error:  # filelock.Timeout is one
+            except TimeoutError as error:
                 raise StoreError(
                     f"no lock for a partial write within {self.timeout_s} s",
                     store=store.name,
                     key=key,
                     hint=f"Another writer may hold {lock.lock_file}; nothing was written",
+                ) from error
+            except OSError as error:
+                raise StoreError(
+                    f"the lock of a partial write cannot be made: {error}",
+                    store=store.name,
+                    key=key,
+                    hint=f"Nothing was written; the folder of the locks is {str(self.folder)!r}",
                 ) from error
             try:
                 yield

@@ -16,7 +16,15 @@ from zlab.engine.plan import Run, plan_one, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.workers import Team
-from zlab.errors import ChunkError, ChunkReadError, CodecError, MemoryBudgetError, ZlabError
+from zlab.errors import (
+    ChunkError,
+    ChunkReadError,
+    ChunkSizeError,
+    CodecError,
+    DecodedSizeError,
+    MemoryBudgetError,
+    ZlabError,
+)
 from zlab.memory import aligned_empty
 
 if TYPE_CHECKING:
@@ -169,7 +177,8 @@ def read_failed(
 ) -> ChunkReadError:
     """The error that says which chunk of which store could not be read."""
     shard = coords if layout.sharding is None else layout.shard_of(coords)
-    return ChunkReadError(
+    kind = ChunkSizeError if isinstance(error, DecodedSizeError) else ChunkReadError
+    return kind(
         f"cannot read a chunk: {error.what if isinstance(error, ZlabError) else error}",
         coords=coords,
         codec=getattr(error, "codec", None),
@@ -247,19 +256,22 @@ class _Reading:
         together = run.shard is not None or layout.store.local
         length = layout.batch_length if together else 1
         batch: list[_Fetched] = []
-        before = perf_counter()
+        # looking at the clock costs more than all else that a chunk costs where nobody listens
+        timed = self.recorder is not None
+        before = perf_counter() if timed else 0.0
         for job, data in fetch_run(layout, run):
             self._job = job
-            now = perf_counter()
+            took = perf_counter() - before if timed else 0.0
             if data is None:
-                self._absent_s = now - before
+                self._absent_s = took
                 yield job
             else:
-                batch.append((job, data, now - before))
+                batch.append((job, data, took))
                 if len(batch) >= length:
                     yield batch
                     batch = []
-            before = perf_counter()
+            if timed:
+                before = perf_counter()
         if batch:
             yield batch
 
@@ -285,8 +297,9 @@ class _Reading:
             The views.
         """
         layout = self._layout
+        timed = self.recorder is not None
         with self._turn:
-            before = perf_counter()
+            before = perf_counter() if timed else 0.0
             placed = [views(job) for job, _, _ in batch]
             arrays = None
             if len(batch) > 1 and not cached_as:
@@ -299,7 +312,7 @@ class _Reading:
             else:
                 for (job, _, _), array, view in zip(batch, arrays, placed, strict=True):
                     view[...] = array if job.whole else array[job.source]
-            seconds = perf_counter() - before
+            seconds = perf_counter() - before if timed else 0.0
         if self.recorder is not None:
             each = seconds / len(batch)
             for (job, data, fetch_s), view in zip(batch, placed, strict=True):

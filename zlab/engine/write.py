@@ -12,15 +12,13 @@ from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from zlab.codecs.fill import is_filled
 from zlab.config import settings
 from zlab.engine.cache import forget
 from zlab.engine.locks import threads
 from zlab.engine.read import plan, read_failed, scratch
 from zlab.engine.record import Recorder, array_call
-from zlab.engine.selection import Span
+from zlab.engine.selection import Span, fit_value
 from zlab.engine.workers import Team
 from zlab.errors import AlignmentError, ChunkError, ChunkWriteError, CodecError, ZlabError
 
@@ -118,11 +116,7 @@ def write_runs(
 
 def _as_box(layout: ArrayLayout, region: Region, value: object) -> NDArray[Any]:
     """The value in the box's shape, forward along every axis, without a copy where NumPy can."""
-    array = np.asarray(value, dtype=None if hasattr(value, "dtype") else layout.dtype)
-    if array.dtype != layout.dtype:
-        # the casting of `out[...] = value`, made once for all chunks
-        array = array.astype(layout.dtype)
-    shown = np.broadcast_to(array, region.shape)
+    shown = fit_value(value, region.shape, layout.dtype)
     if not region.gathers:
         return region.forward(shown.reshape(region.box_shape))
     lengths = list(region.box_shape)
