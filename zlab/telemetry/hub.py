@@ -120,7 +120,7 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        self.active = self.watches_chunks = self.watches_caches = False
+        self.active = self.watches_chunks = self.watches_caches = self._tells_single = False
         self._lock = threading.Lock()
         self._in_flight = 0
         self._streams = itertools.count(1)
@@ -160,6 +160,8 @@ class Hub:
         listeners = self._listeners
         for subscription in listeners.get(type(run), ()):
             subscription.deliver(run)
+        if not self._tells_single:
+            return
         for kind in run.single:
             single = listeners.get(kind)
             if single:
@@ -237,6 +239,11 @@ class Hub:
 
     def _replace_listeners(self, listeners: dict[type[Event], tuple[Subscription, ...]]) -> None:
         self._listeners = listeners
+        self._tells_single = any(
+            listeners[kind]
+            for kind in (*TOLD_BY_CHUNKS, *TOLD_BY_CACHES)
+            if kind not in (ChunkRun, CacheRun)
+        )
         self.watches_chunks = any(listeners[kind] for kind in (ChunkFailed, *TOLD_BY_CHUNKS))
         self.watches_caches = any(listeners[kind] for kind in TOLD_BY_CACHES)
         self.active = any(listeners.values())
