@@ -204,7 +204,7 @@ class _Reading:
         call: The read that the run belongs to, where somebody wants to know of it.
     """
 
-    __slots__ = ("_absent_s", "_job", "_layout", "_turn", "recorder")
+    __slots__ = ("_absent_s", "_job", "_layout", "_now", "_turn", "recorder")
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _Reading:
     ) -> None:
         self._layout = layout
         self._job = run.jobs[0]
-        self._absent_s = 0.0
+        self._absent_s = self._now = 0.0
         self._turn = turn or nullcontext()
         self.recorder = Recorder.start(layout, "read", len(run.jobs), call)
 
@@ -256,12 +256,16 @@ class _Reading:
         together = run.shard is not None or layout.store.local
         length = layout.batch_length if together else 1
         batch: list[_Fetched] = []
-        # looking at the clock costs more than all else that a chunk costs where nobody listens
+        # a look at the clock costs more than the rest of what telemetry does to a chunk
         timed = self.recorder is not None
-        before = perf_counter() if timed else 0.0
+        took = 0.0
+        if timed:
+            self._now = perf_counter()
         for job, data in fetch_run(layout, run):
             self._job = job
-            took = perf_counter() - before if timed else 0.0
+            if timed:
+                before, self._now = self._now, perf_counter()
+                took = self._now - before
             if data is None:
                 self._absent_s = took
                 yield job
@@ -270,8 +274,6 @@ class _Reading:
                 if len(batch) >= length:
                     yield batch
                     batch = []
-            if timed:
-                before = perf_counter()
         if batch:
             yield batch
 
@@ -279,6 +281,7 @@ class _Reading:
         """The chunk that `batches` found absent last was seen as so many bytes."""
         if self.recorder is not None:
             self.recorder.add(job.coords, -1, nbytes, self._absent_s, 0.0)
+            self._now = perf_counter()
 
     def decode(
         self,
@@ -312,9 +315,10 @@ class _Reading:
             else:
                 for (job, _, _), array, view in zip(batch, arrays, placed, strict=True):
                     view[...] = array if job.whole else array[job.source]
-            seconds = perf_counter() - before if timed else 0.0
+            if timed:
+                self._now = perf_counter()
         if self.recorder is not None:
-            each = seconds / len(batch)
+            each = (self._now - before) / len(batch)
             for (job, data, fetch_s), view in zip(batch, placed, strict=True):
                 self.recorder.add(job.coords, len(data), view.nbytes, fetch_s, each)
         return placed
