@@ -188,6 +188,11 @@ class SliceStream(Stream[Slice]):
         """Decoded bytes of the largest slice."""
         return self.plan.slice_nbytes or self.plan.slab_nbytes
 
+    @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once."""
+        return self.plan.nbytes_held
+
     def within(self, max_bytes: int) -> Self:
         """The same stream with so many bytes to hold."""
         return replace(self, max_bytes=max_bytes).checked()

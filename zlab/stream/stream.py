@@ -76,6 +76,11 @@ class Stream(ABC, Generic[T]):
         """Decoded bytes of the largest item."""
         return 0
 
+    @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once."""
+        return self.item_nbytes
+
     def within(self, max_bytes: int) -> Self:  # noqa: ARG002  for those that have a budget
         """The same stream with so many bytes to hold."""
         return self
@@ -394,12 +399,11 @@ class Derived(Stream[T]):
         Raises:
             MemoryBudgetError: There is not.
         """
-        item, budget = self.source.item_nbytes, self.max_bytes
-        needed = self._kept_nbytes + item
+        needed, budget = self.least_nbytes, self.max_bytes
         if self.kept and budget is not None and needed > budget:
             raise MemoryBudgetError(
-                f"{self.label} holds up to {self.kept} items and one more is read: {needed} bytes, "
-                f"more than the {budget} that the stream may hold",
+                f"{self.label} holds up to {self.kept} items while one more is read, which takes "
+                f"{needed} bytes, more than the {budget} that the stream may hold",
                 needed=needed,
                 budget=budget,
                 hint=f"Pass max_bytes={needed} to the stream that it is made of",
@@ -419,6 +423,11 @@ class Derived(Stream[T]):
     def item_nbytes(self) -> int:
         """Decoded bytes that the largest item is made of."""
         return self.per_item * self.source.item_nbytes
+
+    @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once, by this stage and those before it."""
+        return self._kept_nbytes + self.source.least_nbytes
 
     @property
     def max_nchunks(self) -> int:

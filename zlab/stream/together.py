@@ -50,6 +50,11 @@ class ZipStream(Stream[Together]):
         return sum(stream.item_nbytes for stream in self.streams)
 
     @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once."""
+        return sum(stream.least_nbytes for stream in self.streams)
+
+    @property
     def max_bytes(self) -> int:
         """Decoded bytes that are in flight or wait for the consumer, at most."""
         return sum(stream.max_bytes for stream in self.streams)
