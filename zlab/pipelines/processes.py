@@ -1,30 +1,51 @@
-"""A process that calls a function, and is replaced when it dies."""
+"""A process that calls a function, and is replaced when it dies.
+
+It is a fresh interpreter that talks over its standard input and output. So, unlike one of
+`multiprocessing`, it does not import the program's main module: scripts need no guard, functions of
+notebooks can be sent, and no lock of a thread is copied.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
+import json
 import pickle
 import signal
+import subprocess
 import sys
-import traceback
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, final
 
 from zlab.errors import MissingExtraError
+from zlab.pipelines.worker import receive, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
 _LEAVES_S = 5.0  # seconds that a process has to leave after it was told to
+
+_PROGRAM = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from zlab.pipelines.worker import serve
+serve()
+"""
+
+# a terminal sends Ctrl-C to all processes of a group; the pipeline's owner says what becomes of it
+if sys.platform == "win32":
+    _FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _FLAGS = 0
+
+_processes: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 
 
 class WorkerDiedError(RuntimeError):
     """A worker process ended while it worked on an item.
 
     Attributes:
-        exitcode: As `multiprocessing` tells it, negative for a signal.
+        exitcode: Of the process, negative for a signal; `None` if it is not known.
     """
 
     def __init__(self, exitcode: int | None) -> None:
@@ -48,8 +69,8 @@ class ProcessCaller:
 
     def __init__(self, packed: bytes) -> None:
         self._packed = packed
-        self._process: BaseProcess | None = None
-        self._line: Connection[Any, Any] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
 
     def __call__(self, value: Any) -> Any:
         """What the function returns.
@@ -58,12 +79,12 @@ class ProcessCaller:
             WorkerDiedError: The process ended; the next call starts another.
             BaseException: What the function raised.
         """
-        line = self._started()
         # what cannot be pickled is told before anything is sent
         data = pickle.dumps(value, protocol=5)
         try:
-            line.send_bytes(data)
-            answer = line.recv_bytes()
+            process = self._process or self._start()
+            send(process.stdin, data)
+            answer = receive(process.stdout)
         except (EOFError, OSError) as error:
             raise WorkerDiedError(self._reap()) from error
         done, result = pickle.loads(answer)  # noqa: S301  our own process packed it
@@ -73,42 +94,58 @@ class ProcessCaller:
 
     def close(self) -> None:
         """Has the process leave."""
-        if self._line is not None:
-            self._line.close()  # which it takes for the end
-        if self._process is not None:
-            self._process.join(_LEAVES_S)
-            self.kill()
+        process = self._process
+        if process is None:
+            return
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()  # which it takes for the end
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVES_S)
+        self._reap()
 
     def kill(self) -> None:
         """Ends the process at once, also from another thread: a call that waits for it fails."""
+        self._ended = True
         process = self._process
-        if process is not None and process.is_alive():
+        if process is not None:
             process.kill()
 
-    def _started(self) -> Connection[Any, Any]:
-        if self._line is None:
-            # fork would copy the locks of threads that do not exist in the child
-            method = "forkserver" if sys.platform == "linux" else "spawn"
-            context: Any = multiprocessing.get_context(method)
-            self._line, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(theirs, self._packed), name="zlab-worker", daemon=True
-            )
-            process.start()
-            self._process = process
-            # else the process's own end would not be the last one, and its death not be seen
-            theirs.close()
-        return self._line
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603  this interpreter, with a program of our own
+            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            creationflags=_FLAGS,
+            start_new_session=True,
+        )
+        _processes.add(process)
+        self._process = process
+        if self._ended:  # told so while it was started
+            process.kill()
+        send(process.stdin, self._packed)
+        return process
 
     def _reap(self) -> int | None:
         process, self._process = self._process, None
-        if self._line is not None:
-            self._line.close()
-            self._line = None
         if process is None:
             return None
-        process.join(_LEAVES_S)
-        return process.exitcode
+        with suppress(subprocess.TimeoutExpired):
+            # one that has closed its output is about to end
+            process.wait(_LEAVES_S)
+        process.kill()
+        exitcode = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what was not sent
+                    pipe.close()
+        return exitcode
+
+
+@atexit.register
+def _end_all() -> None:
+    for process in list(_processes):
+        process.kill()
 
 
 def pack(fn: Callable[[Any], Any]) -> bytes:
@@ -129,45 +166,4 @@ def pack(fn: Callable[[Any], Any]) -> bytes:
             "cloudpickle", "processes", f"Sending {getattr(fn, '__name__', fn)!s} to a process"
         ) from error
     packed: bytes = cloudpickle.dumps(fn)
-    return packed
-
-
-def _serve(line: Connection[Any, Any], packed: bytes) -> None:
-    """The other process: answers until the line is closed."""
-    # Ctrl-C reaches every process of a terminal; the pipeline's owner says what becomes of it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    fn = _unpacked(packed)
-    with suppress(EOFError, OSError):
-        while True:
-            data = line.recv_bytes()
-            try:
-                answer = (True, fn(pickle.loads(data)))  # noqa: S301  our own process packed it
-            except Exception as error:  # noqa: BLE001  raised again in the pipeline's process
-                error.add_note(f"In the worker process:\n{traceback.format_exc()}")
-                answer = (False, error)
-            line.send_bytes(_pack_answer(answer))
-
-
-def _unpacked(packed: bytes) -> Callable[[Any], Any]:
-    try:
-        fn: Callable[[Any], Any] = pickle.loads(packed)  # noqa: S301  our own process packed it
-    except Exception as failure:  # noqa: BLE001  whatever its module raises, told for each item
-        error = failure
-
-        def fn(_: Any) -> Any:
-            raise error
-
-    return fn
-
-
-def _pack_answer(answer: tuple[bool, Any]) -> bytes:
-    done, value = answer
-    try:
-        packed = pickle.dumps(answer, protocol=5)
-        if not done:
-            pickle.loads(packed)  # noqa: S301  some exceptions can be packed and not unpacked
-    except Exception as error:  # noqa: BLE001  whatever an object's own pickling raises
-        what = "the result" if done else f"{type(value).__name__}: {value}, which"
-        told = RuntimeError(f"{what} cannot be pickled: {error}")
-        return pickle.dumps((False, told), protocol=5)
     return packed

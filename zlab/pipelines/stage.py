@@ -18,8 +18,8 @@ class Stage:
         fn: Takes an item, or with `batch` a list of items, and returns what goes to the next stage.
         workers: Threads, or processes, that call it at once; the pipeline's number by default.
         processes: Call it in processes of their own: for code that holds Python's lock, or that may
-            crash. The function, the items and the results are pickled; a function of a notebook
-            needs the library cloudpickle.
+            crash. The function, the items and the results are pickled; a function of a notebook or
+            a script needs the library cloudpickle. What it prints goes to the standard error.
         batch: Items that are handed over together. There may be fewer, where no more can come.
         name: What messages call it; the function's name by default.
 
