@@ -162,8 +162,8 @@ def stream_zip(*streams: ChunkStream | SliceStream) -> ZipStream:
         >>> b = zlab.create_array({}, data=np.arange(4) * 10, chunks=2)
         >>> for x, y in zlab.stream_zip(a.stream_chunks(), b.stream_chunks()):
         ...     print(x.coords, x.data + y.data)
-        (1,) [22 33]
         (0,) [ 0 11]
+        (1,) [22 33]
     """
     if not streams:
         msg = "stream_zip of no streams"
