@@ -170,6 +170,11 @@ def parse_data_type(value: object) -> DataType:
     return found
 
 
+def is_of_ml_dtypes(name: str) -> bool:
+    """Whether a data type is one of `ml_dtypes`, and not made of several."""
+    return name in _ML_NAMES
+
+
 def _of_package(name: str, configuration: Mapping[str, Any]) -> DataType:
     found = data_types.make(name, configuration)
     if found is None:
@@ -261,6 +266,8 @@ def _raw_bytes(configuration: Mapping[str, Any]) -> DataType:
 
 def _time(name: Literal["datetime", "timedelta"], configuration: Mapping[str, Any]) -> DataType:
     unit = configuration.get("unit", "generic")
+    # the registry's other name for it
+    unit = "us" if unit == "\N{GREEK SMALL LETTER MU}s" else unit
     scale = configuration.get("scale_factor", 1)
     if (
         unit not in _UNITS

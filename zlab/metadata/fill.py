@@ -178,7 +178,9 @@ def format_fill(data_type: DataType, value: Any) -> Any:
         case "bytes" | "null_terminated":
             return base64.b64encode(bytes(value)).decode()
         case "raw":
-            return list(np.asarray(value, dtype).tobytes())
+            data = np.asarray(value, dtype).tobytes()
+            # `raw_bytes` is zarr-python's, which reads nothing but base64
+            return list(data) if data_type.name != "raw_bytes" else base64.b64encode(data).decode()
         case "struct":
             return {name: format_fill(kind, value[name]) for name, kind in data_type.fields}
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zlab.errors import DataTypeError, MetadataError, UnknownDataTypeError
-from zlab.metadata.datatypes import data_type_of, is_known, struct_of, sub_array_of
+from zlab.metadata.datatypes import (
+    data_type_of,
+    is_known,
+    is_of_ml_dtypes,
+    struct_of,
+    sub_array_of,
+)
 from zlab.metadata.extension import NamedConfig
 from zlab.metadata.fill import format_fill, parse_fill
 from zlab.metadata.model import ArrayMetadata, GroupMetadata
@@ -221,6 +227,9 @@ def _parse_dtype(
         raise UnknownDataTypeError("dtype '|O' without an object codec that is known", hint=hint)
     if isinstance(value, list):
         return _parse_struct(value)
+    if isinstance(value, str) and is_of_ml_dtypes(value):
+        # v2 has none of them, but tensorstore writes them by their bare names
+        return data_type_of(value), "little"
     if not isinstance(value, str) or len(value) < 3 or value[0] not in _BYTE_ORDERS:  # noqa: PLR2004
         msg = f"dtype must be a NumPy type string such as '<f8', or a list, not {value!r:.80}"
         raise MetadataError(msg)
