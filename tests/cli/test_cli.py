@@ -270,3 +270,17 @@ def test_demo_says_what_is_wrong_with_its_place(
     (tmp_path / "file").write_text("")
     assert "this is a file, not a directory" in fails("demo", tmp_path / "file")
     assert "one day of the cube has 64.8 kB" in refuses("demo", tmp_path, "--size", "1kB")
+
+
+def test_progress_is_shown_on_stderr(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rich")
+    assert main(["cat", str(store), "air/temperature", "0,:3"]) == 0
+    plain = capsys.readouterr()
+    assert main(["--progress", "cat", str(store), "air/temperature", "0,:3"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == plain.out
+    assert plain.err == ""
+    assert "fetch p50" in shown.err
+    assert shown.err.endswith("\n")
+    assert main(["--progress", "cat", str(store), "nobody"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("zlab: ")

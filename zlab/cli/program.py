@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from zlab.errors import MissingExtraError, ZlabError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
 _FAILED = 1
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -33,6 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog="zlab", description="Zarr stores on the command line: look into them, read from them."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--progress",
+        action="store_true",
+        help="show on stderr, while the command runs, what is read and written",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add(commands)
@@ -53,9 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        for line in options.run(options):
-            print(_printable(line))
-        sys.stdout.flush()
+        with _table() if options.progress else nullcontext():
+            for line in options.run(options):
+                print(_printable(line))
+            sys.stdout.flush()
     except BrokenPipeError:
         # the reader (`zlab cat ... | head`) has had enough; the interpreter must not flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
+
+
+def _table() -> AbstractContextManager[None]:
+    from zlab.telemetry import live_table
+
+    return live_table()
 
 
 def _printable(text: str) -> str:

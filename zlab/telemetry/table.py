@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
     from zlab.telemetry.report import Summary
 
-_COLUMNS = ("array", "read", "filled", "written", "stored", "fetch p50", "fetch p99", "decode p50")
+_COLUMNS = ("array", "read", "filled", "written", "stored", "fetch p50", "decode p50")
 _ROWS = 12
+_NAME_LENGTH = 28  # so that the table fits into 80 columns
 
 
 @contextmanager
@@ -42,15 +44,21 @@ def live_table(console: Any = None, *, hz: float = 4.0) -> Iterator[None]:
     except ImportError as error:
         raise MissingExtraError("rich", "progress", "A live table") from error
     aggregator = Aggregator(hub)
+    console = console or Console(stderr=True)
     try:
         with Live(
-            console=console or Console(stderr=True),
+            console=console,
             get_renderable=lambda: _table(summarize(aggregator)),
             refresh_per_second=hz,
+            # lines for a file or another program are not the console's
+            redirect_stdout=sys.stdout.isatty(),
         ):
             yield
     finally:
         aggregator.close()
+        if not console.is_terminal:
+            # rich ends the line in a terminal alone
+            console.line()
 
 
 def _table(summary: Summary) -> Any:
@@ -65,17 +73,21 @@ def _table(summary: Summary) -> Any:
     )
     table = Table(caption=caption)
     for number, heading in enumerate(_COLUMNS):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number > 0)
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for line in summary.arrays[:_ROWS]:
         table.add_row(
             # names are whatever a stranger wrote: no markup
-            Text(line.name),
+            Text(_tail(line.name)),
             str(line.chunks_read),
             str(line.chunks_absent),
             str(line.chunks_written),
             format_nbytes(line.nbytes_fetched + line.nbytes_stored),
             format_seconds(line.fetch.p50_s),
-            format_seconds(line.fetch.p99_s),
             format_seconds(line.decode.p50_s),
         )
     return table
+
+
+def _tail(name: str) -> str:
+    # where it lies begins alike for all
+    return name if len(name) <= _NAME_LENGTH else "…" + name[1 - _NAME_LENGTH :]
