@@ -18,6 +18,7 @@ from zlab.stores.memory import MemoryStore
 from zlab.testing import CountingStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from zlab.metadata import ZarrFormat
@@ -29,7 +30,7 @@ class SilentStore(CountingStore):
 
     def version(self, key: str) -> object:
         """Nothing."""
-        del key
+        return None
 
 
 @pytest.fixture(params=[2, 3])
@@ -189,11 +190,12 @@ def test_a_change_of_a_member_says_that_the_consolidated_metadata_are_stale(
     store = MemoryStore()
     zlab.create_group(store, zarr_format=zarr_format).create_array("a/x", shape=(1,), dtype="i1")
     zlab.consolidate_metadata(store)
-    for change in (
+    changes: list[Callable[[zlab.Array], object]] = [
         lambda array: array.resize(3),
         lambda array: array.append([1]),
         lambda array: array.attrs.update(a=1),
-    ):
+    ]
+    for change in changes:
         array = zlab.open_group(store, mode="r+", consolidated=True).array("a/x")
         with pytest.warns(StaleMetadataWarning, match="a/x"):
             change(array)

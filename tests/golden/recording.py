@@ -59,8 +59,9 @@ class TypeCase:
     @property
     def name(self) -> str:
         """The registered name."""
-        name = self.data_type
-        return name["name"] if isinstance(name, dict) else name
+        data_type = self.data_type
+        name: str = data_type["name"] if isinstance(data_type, dict) else data_type
+        return name
 
     @property
     def chunk(self) -> int:

@@ -21,7 +21,7 @@ def test_an_archive_is_complete_at_the_end_of_the_block(tmp_path: Path) -> None:
     with zlab.create_group(path) as group:
         array = group.create_array("x", data=np.arange(1, 5))
         assert not path.exists()
-    assert zlab.open(path)["x"][...].tolist() == [1, 2, 3, 4]
+    assert zlab.open_group(path).array("x")[...].tolist() == [1, 2, 3, 4]
     with pytest.raises(StoreError, match="closed"):
         array[0]
     group.close()
@@ -34,12 +34,12 @@ def test_an_archive_is_complete_at_the_end_of_the_block(tmp_path: Path) -> None:
         array.append([5])
     with zlab.create_array(tmp_path / "b.zip", data=np.arange(3)):
         pass
-    assert zlab.open(tmp_path / "b.zip").shape == (3,)
+    assert zlab.open_array(tmp_path / "b.zip").shape == (3,)
     zlab.create_hierarchy(tmp_path / "c.zip", {"x": plan_array(shape=(1,), dtype="i1")})[""].close()
-    assert zlab.open(tmp_path / "c.zip").keys() == ["x"]
+    assert zlab.open_group(tmp_path / "c.zip").keys() == ["x"]
     with zlab.consolidate_metadata(path) as group:
         assert group.attrs["a"] == 1
-    assert zlab.open(path, consolidated=True)["x"].shape == (5,)
+    assert zlab.open_group(path, consolidated=True).array("x").shape == (5,)
 
 
 def test_an_error_in_the_block_loses_nothing(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_an_error_in_the_block_loses_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(NodeNotFoundError):
         write()
-    assert zlab.open(tmp_path / "a.zip")["x"][2] == 2
+    assert zlab.open_group(tmp_path / "a.zip").array("x")[2] == 2
 
 
 def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
         with zlab.create_group(store) as group:
             group.create_array("x", data=np.arange(3))
         assert group.array("x")[1] == 1
-    assert zlab.open(tmp_path / "a.zip").keys() == ["x"]
+    assert zlab.open_group(tmp_path / "a.zip").keys() == ["x"]
 
 
 def test_stores_without_close_have_nothing_to_close(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_forgotten_archive_is_told_and_complete(tmp_path: Path) -> None:
     groups[0].create_array("x", data=np.arange(3))
     with pytest.warns(ResourceWarning, match="with"):
         groups.clear()
-    assert zlab.open(tmp_path / "a.zip").keys() == ["x"]
+    assert zlab.open_group(tmp_path / "a.zip").keys() == ["x"]
 
 
 def test_tools_close_what_they_open(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_tools_close_what_they_open(tmp_path: Path) -> None:
     zlab.copy(tmp_path / "a.zip", tmp_path / "b.zip")
     zlab.convert(tmp_path / "b.zip", tmp_path / "c.zip", zarr_format=2)
     assert zlab.verify(tmp_path / "c.zip", repair=True).ok
-    assert zlab.open(tmp_path / "c.zip")["x"][...].tolist() == [0, 1, 2]
+    assert zlab.open_group(tmp_path / "c.zip").array("x")[...].tolist() == [0, 1, 2]
