@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("array", "read", "filled", "written", "stored", "fetch p50", "decode p50")
 _ROWS = 12
-_NAME_LENGTH = 28  # so that the table fits into 80 columns
+_NAME_LENGTH = 20  # so that the table fits into 80 columns
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _table(summary: Summary) -> Any:
     totals = summary.totals
     caption = (
         f"{summary.seconds:.1f} s, {format_nbytes(summary.decoded_nbytes_per_s)}/s decoded, "
-        f"{format_nbytes(summary.stored_nbytes_per_s)}/s stored, "
+        f"{format_nbytes(summary.stored_nbytes_per_s)}/s stored\n"
         f"{totals.cache_hits} cache hits, {totals.retries} retries, {totals.errors} errors"
     )
     table = Table(caption=caption)
