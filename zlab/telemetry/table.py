@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from zlab.telemetry.report import Summary
 
-_COLUMNS = ("array", "read", "filled", "written", "stored", "fetch p50", "decode p50")
+_COLUMNS = ("array", "read", "filled", "written", "stored", "fetch", "decode")
 _ROWS = 12
 _NAME_LENGTH = 20  # so that the table fits into 80 columns
 
 
 @contextmanager
 def live_table(console: Any = None, *, hz: float = 4.0) -> Iterator[None]:
-    """Shows a table of the busiest arrays in the terminal, while a `with` block runs.
+    """Shows a table of the busiest arrays in the terminal, with medians, while a `with` block runs.
 
     Args:
         console: A `rich.console.Console`; the standard error by default. Where that is no
