@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
+from zlab.stores.base import close
 from zlab.stores.fsspec import FsspecStore
 from zlab.stores.local import LocalStore
 from zlab.stores.memory import MemoryStore
@@ -13,7 +14,7 @@ from zlab.stores.zip import ZipStore
 from zlab.testing import CountingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from zlab.stores.base import Store
@@ -71,9 +72,18 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     """Makes stores of one place: each call returns a new handle on it."""
-    return KINDS[request.param](tmp_path)
+    made: list[Store] = []
+    make = KINDS[request.param](tmp_path)
+
+    def remembered(**options: bool) -> Store:
+        made.append(make(**options))
+        return made[-1]
+
+    yield remembered
+    for store in made:
+        close(store)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ the store is closed: a process that is killed leaves the old archive as it was.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import struct
@@ -40,9 +41,21 @@ if TYPE_CHECKING:
     from zlab.memory import Buffer
     from zlab.stores.base import ByteRange, Listing
 
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL_HEADER = struct.Struct("<4s2xH18xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 0x1
+_UTF8 = 0x800
+# what zipfile and the decompressors raise for bytes that no archive has: RuntimeError for features
+# that they do not know (NotImplementedError is one), ValueError for names and places
+_CORRUPT = (
+    zipfile.BadZipFile,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 # of the same objects, the same archive byte for byte: checksums of published data stay valid
 _DATE = (1980, 1, 1, 0, 0, 0)
 _READABLE = 0o100644 << 16
@@ -58,6 +71,10 @@ class ZipStore:
     are, since chunks are compressed already; compressed members of other writers can be read.
 
     A pickle carries the path, and not what was written since the archive was opened.
+
+    The format has a checksum of each member, and none of the directory at its end. A member whose
+    name is damaged there is an error when it is read; the name that it had counts as absent, as
+    of a chunk that was never written. `zlab.verify` shows such members: they belong to nothing.
 
     Args:
         path: The archive.
@@ -152,8 +169,12 @@ class ZipStore:
                 with self._lock:
                     return archive.read(info)[start:stop]
             data = self._read_stored(archive, info, start, stop)
-        except zipfile.BadZipFile as error:
-            raise StoreError(f"the member is corrupt: {error}", store=self.name, key=key) from error
+        except _CORRUPT as error:
+            raise StoreError(
+                f"the member is corrupt, or made by a program that zlab cannot read: {error}",
+                store=self.name,
+                key=key,
+            ) from error
         except OSError as error:
             raise storage_error(error, "the member cannot be read", self.name, key) from error
         if len(data) < stop - start:
@@ -267,12 +288,21 @@ class ZipStore:
         self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int, stop: int
     ) -> bytes:
         file = _file_of(archive).fileno()
-        header = os.pread(file, _LOCAL_HEADER.size, info.header_offset)
+        header_nbytes = _LOCAL_HEADER.size + len(info.orig_filename.encode())
+        header = os.pread(file, header_nbytes, info.header_offset)
         if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL_MAGIC):
             msg = "no member starts where the directory says"
             raise zipfile.BadZipFile(msg)
-        _, name_nbytes, extra_nbytes = _LOCAL_HEADER.unpack(header)
+        _, flags, name_nbytes, extra_nbytes = _LOCAL_HEADER.unpack_from(header)
+        name = header[_LOCAL_HEADER.size :][:name_nbytes]
+        if name.decode("utf-8" if flags & _UTF8 else "cp437") != info.orig_filename:
+            listed = info.orig_filename
+            msg = f"the directory says {listed!r:.80}, and the member itself {name!r:.80}"
+            raise zipfile.BadZipFile(msg)
         at = info.header_offset + _LOCAL_HEADER.size + name_nbytes + extra_nbytes
+        if at + stop > os.fstat(file).st_size:  # before memory is taken for what it claims
+            msg = "it ends behind the archive"
+            raise zipfile.BadZipFile(msg)
         parts: list[bytes] = []
         while start < stop:  # the operating system reads at most 2 GiB at once
             part = os.pread(file, stop - start, at + start)
@@ -387,7 +417,7 @@ class _Draft:
 def _open_archive(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except _CORRUPT as error:
         raise StoreError(
             f"not a whole zip archive: {error}",
             store=str(path),
