@@ -321,3 +321,16 @@ def test_surplus_axes_of_a_value_are_left_out_as_in_numpy(index: Any) -> None:
     assert array[...].tolist() == [[1, 1], [1, 1], [0, 0]]
     with pytest.raises(ValueError, match=r"shape \(2, 2, 2\) does not fit"):
         array[index] = np.ones((2, 2, 2))
+
+
+def test_the_way_out_of_a_codec_is_told_with_the_chunk() -> None:
+    array = zlab.create_array(
+        {}, data=np.ones((2, 2), "uint8"), shards=(2, 2), chunks=(1, 2), compressors=None
+    )
+    # as ExZarr wrote it up to version 1.1: its own index, and that index's size
+    array.store.put("c/0/0", bytes(4) + bytes(32 * 2 - 8) + (8 + 2 * 28).to_bytes(8, "little"))
+    with pytest.raises(
+        ChunkReadError, match=r"Read the array with ExZarr 1\.1 or earlier"
+    ) as caught:
+        array[...]
+    assert caught.value.key == "c/0/0"

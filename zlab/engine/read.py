@@ -184,7 +184,7 @@ def read_failed(
         codec=getattr(error, "codec", None),
         store=layout.store.name,
         key=layout.key(shard),
-        hint="The stored bytes are corrupt or not what the metadata say"
+        hint=error.hint or "The stored bytes are corrupt or not what the metadata say"
         if isinstance(error, CodecError)
         else "Whether the chunk exists is not known; nothing was filled in",
     )
