@@ -36,7 +36,7 @@ from zlab.group.hierarchy import (
     remove_consolidated,
     stale_nodes,
 )
-from zlab.group.members import are_nodes, list_members, read_members
+from zlab.group.members import are_nodes, kinds_of, list_members, read_members
 from zlab.group.tree import Tree, tree_html
 from zlab.metadata import ArrayMetadata, GroupMetadata, data_type_of
 from zlab.metadata.node import parse_node
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from zlab.array.attributes import Change
     from zlab.group.consolidated import Consolidated
     from zlab.group.hierarchy import NodeLike
-    from zlab.group.members import Found
+    from zlab.group.members import Found, Kind
     from zlab.metadata import NodeMetadata, ZarrFormat
     from zlab.stores.base import Store
 
@@ -444,9 +444,8 @@ class Group:
         return ((name, node) for name, node in self.members() if isinstance(node, Array))
 
     def array_keys(self) -> Iterator[str]:
-        """The names of the arrays; of a member that cannot be understood nothing is known."""
-        found = self.member_metadata()
-        return (name for name, node in found.items() if isinstance(node, ArrayMetadata))
+        """The names of the arrays, those that cannot be opened included."""
+        return self._keys_of("array")
 
     def array_values(self) -> Iterator[Array]:
         """The arrays, sorted by name."""
@@ -457,9 +456,17 @@ class Group:
         return ((name, node) for name, node in self.members() if isinstance(node, Group))
 
     def group_keys(self) -> Iterator[str]:
-        """The names of the groups; of a member that cannot be understood nothing is known."""
-        found = self.member_metadata()
-        return (name for name, node in found.items() if isinstance(node, GroupMetadata))
+        """The names of the groups, those that cannot be opened included."""
+        return self._keys_of("group")
+
+    def _keys_of(self, kind: Kind) -> Iterator[str]:
+        if self._members_at_once is not None:
+            model = ArrayMetadata if kind == "array" else GroupMetadata
+            found = self.member_metadata()
+            return (name for name, node in found.items() if isinstance(node, model))
+        names = self.list_members([self._path])[0]
+        kinds = kinds_of(self._store, [join(self._path, name) for name in names])
+        return (name for name, other in zip(names, kinds, strict=True) if other == kind)
 
     def group_values(self) -> Iterator[Group]:
         """The groups, sorted by name."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+import json
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from zlab.config import settings
 from zlab.engine.nodes import join, read_node
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Kind: TypeAlias = Literal["array", "group"]
 
 Found: TypeAlias = NodeMetadata | MetadataError
 """What is known of a member: its model, or why its document cannot be understood."""
@@ -41,6 +44,30 @@ def are_nodes(store: Store, paths: Sequence[str]) -> list[bool]:
             is_there(store, join(path, name)) for name in (v3.DOCUMENT, v2.ARRAY, v2.GROUP)
         ),
     )
+
+
+def kinds_of(store: Store, paths: Sequence[str]) -> list[Kind | None]:
+    """What lies at each path, as far as one look at its document tells.
+
+    The rest of the document is not understood here, which takes several times as long as to read
+    it. `None` where there is no node, or its document is no JSON.
+    """
+    return each(store, paths, lambda path: _kind_of(store, path))
+
+
+def _kind_of(store: Store, path: str) -> Kind | None:
+    data = store.get(join(path, v3.DOCUMENT))
+    if data is None:
+        is_there = _is_listed if store.local else _is_readable
+        if is_there(store, join(path, v2.ARRAY)):
+            return "array"
+        return "group" if is_there(store, join(path, v2.GROUP)) else None
+    try:
+        document = json.loads(str(data, "utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    kind = document.get("node_type") if isinstance(document, dict) else None
+    return kind if kind in get_args(Kind) else None
 
 
 def read_members(store: Store, paths: Sequence[str]) -> list[Found | None]:

@@ -30,7 +30,7 @@ def parse_json(data: Buffer, *, key: str, store: str) -> dict[str, Any]:
         raise MetadataError(f"a metadata document of {len(data)} bytes", store=store, key=key)
     try:
         # a byte order mark, which some editors write, says nothing in UTF-8
-        document = json.loads(str(data, "utf-8-sig"), object_pairs_hook=_object)
+        document = _decode(str(data, "utf-8-sig"))
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         start = bytes(data[:20])
@@ -50,6 +50,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         msg = f"the name {twice!r:.80} stands twice in one object"
         raise ValueError(msg)
     return members
+
+
+# made once: the decoder costs as much as a small document
+_decode = json.JSONDecoder(object_pairs_hook=_object).decode
 
 
 def format_json(document: dict[str, Any]) -> bytes:
