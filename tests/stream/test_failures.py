@@ -231,7 +231,8 @@ def test_a_chunk_that_takes_too_long_is_left_out_and_never_comes(
     late = [error.coords or () for error in stream.report().skipped]
     assert all(isinstance(error, ChunkTimeoutError) for error in stream.report().skipped)
     assert sorted([*coords, *(c[0] for c in late)]) == list(range(10))
-    assert {(2,), (3,)} >= set(late[:1])
+    # on a busy machine others may be late too
+    assert not ordered or (2,) in late
     assert store.asked.count("c/2") == 1
     assert stream.report().finished
 
@@ -243,8 +244,11 @@ def test_a_chunk_that_takes_too_long_ends_the_stream_by_default() -> None:
     coords: list[Any] = []
     with pytest.raises(ChunkTimeoutError) as caught:
         coords.extend(c.coords for c in zlab.open_array(store).stream_chunks(timeout=0.02))
-    assert coords == [(0,), (1,)]
-    assert (caught.value.coords, caught.value.key) == ((2,), "c/2")
+    # on a busy machine one before it may be late too
+    n = len(coords)
+    assert n <= 2
+    assert coords == [(k,) for k in range(n)]
+    assert (caught.value.coords, caught.value.key) == ((n,), f"c/{n}")
     assert isinstance(caught.value, TimeoutError)
     assert "within 0.02 seconds" in str(caught.value)
     store.go_on.set()
@@ -259,7 +263,8 @@ def test_the_chunks_of_a_shard_that_takes_too_long_are_left_out_together() -> No
     late = [(error.coords or ())[0] for error in stream.report().skipped]
     store.go_on.set()
     assert sorted(coords + late) == list(range(16))
-    assert set(late) == {4, 5, 6, 7}
+    assert {4, 5, 6, 7} <= set(late)
+    assert all({4 * (n // 4) + k for k in range(4)} <= set(late) for n in late)
 
 
 def test_slices_that_take_too_long_are_left_out() -> None:
@@ -267,9 +272,12 @@ def test_slices_that_take_too_long_are_left_out() -> None:
     zlab.create_array(memory, data=np.arange(1, 41), chunks=4)
     store = Stuck(memory, {"c/2"}, local=False)
     stream = zlab.open_array(store).stream_slices(length=8, timeout=0.05, on_error="skip")
-    assert [part.start for part in stream] == [0, 16, 24, 32]
-    (error,) = stream.report().skipped
-    assert isinstance(error, ChunkTimeoutError)
+    starts = [part.start for part in stream]
+    assert 8 not in starts
+    assert set(starts) <= {0, 16, 24, 32}
+    report = stream.report()
+    assert report.nskipped == 5 - len(starts)
+    assert all(isinstance(error, ChunkTimeoutError) for error in report.skipped)
     store.go_on.set()
 
 

@@ -144,6 +144,11 @@ class StreamPlan:
         """The coordinates of the chunks; of a stream in any order, those in C order by shard."""
         return (coords for _, coords in self.walk() if self.wants(coords))
 
+    @property
+    def filters(self) -> bool:
+        """Whether there is a filter."""
+        return self._filter is not None
+
     def wants(self, coords: Coords) -> bool:
         """Whether the filter lets a chunk pass."""
         return self._filter is None or bool(self._filter(coords))

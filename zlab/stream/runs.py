@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -120,7 +119,8 @@ class Runs:
         self, pairs: Iterator[tuple[Coords | None, Coords]], behind: int
     ) -> Iterator[PlannedRun]:
         itemsize = self._layout.dtype.itemsize
-        wants, job_of = self._plan.wants, self._plan.job
+        job_of = self._plan.job
+        wants = self._plan.wants if self._plan.filters else None
         shard: Coords | None = None
         jobs: list[ChunkJob] = []
         held = 0
@@ -133,10 +133,12 @@ class Runs:
         for home, coords in pairs:
             if self._halt.is_set():
                 return
-            if not wants(coords):
+            if wants is not None and not wants(coords):
                 continue
             job = job_of(coords)
-            nbytes = itemsize * prod([part.stop - part.start for part in job.target])
+            nbytes = itemsize
+            for part in job.target:
+                nbytes *= part.stop - part.start
             if jobs and (
                 home != shard or len(jobs) >= self._max_chunks or held + nbytes > self._max_bytes
             ):
