@@ -75,6 +75,8 @@ FEATURES = {
     ),
     "lock": Feature("pip install 'zlab[lock]'", modules=("filelock",)),
     "node": Feature("apt-get install nodejs npm", commands=("npm",)),
+    "otel": Feature("pip install 'zlab[otel,dev]'", modules=("opentelemetry", "prometheus_client")),
+    "progress": Feature("pip install 'zlab[progress]'", modules=("rich", "tqdm")),
     "processes": Feature("pip install 'zlab[processes]'", modules=("cloudpickle",)),
     "polars": Feature("pip install 'zlab[polars]'", modules=("polars",)),
     "tensorstore": Feature("pip install 'zlab[dev]'", modules=("tensorstore",)),

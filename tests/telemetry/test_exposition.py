@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+pytest.importorskip("prometheus_client")
 from prometheus_client.parser import text_string_to_metric_families
 
 import zlab

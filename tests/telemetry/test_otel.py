@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-otel_sdk = pytest.importorskip("opentelemetry.sdk")
+pytest.importorskip("opentelemetry.sdk")
 
-from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
-from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
     InMemorySpanExporter,
 )
-from opentelemetry.trace import StatusCode  # noqa: E402
+from opentelemetry.trace import StatusCode
 
-import zlab  # noqa: E402
-from zlab.errors import ChunkReadError, MissingExtraError  # noqa: E402
-from zlab.stores.memory import MemoryStore  # noqa: E402
-from zlab.telemetry import PipelineStop, otel  # noqa: E402
-from zlab.telemetry.hub import hub  # noqa: E402
-from zlab.testing import Fault, FaultStore  # noqa: E402
+import zlab
+from zlab.errors import ChunkReadError, MissingExtraError
+from zlab.stores.memory import MemoryStore
+from zlab.telemetry import PipelineStop, otel
+from zlab.telemetry.hub import hub
+from zlab.testing import Fault, FaultStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

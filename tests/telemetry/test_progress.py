@@ -20,6 +20,8 @@ from zlab.telemetry import (
 )
 from zlab.telemetry.hub import hub
 
+pytestmark = pytest.mark.needs("progress")
+
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:

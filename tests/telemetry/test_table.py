@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+
+pytest.importorskip("rich")
 from rich.console import Console
 
 import zlab

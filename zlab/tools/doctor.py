@@ -37,6 +37,9 @@ _LIBRARIES = (
     "zarr",
     "jupyterlab",
     "anywidget",
+    "tqdm",
+    "rich",
+    "opentelemetry-api",
 )
 
 # the libraries that codecs stand on, by the first word of a codec's module; the others are zlab's
