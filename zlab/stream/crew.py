@@ -50,6 +50,7 @@ class Crew(Generic[T]):
         self._changed = threading.Condition()
         self._waiting: deque[list[T]] = deque()
         self._busy = 0
+        self._then: Callable[[], None] | None = None
         # the caller's alone
         self._filling: list[T] = []
         self._filling_nbytes = 0
@@ -92,22 +93,33 @@ class Crew(Generic[T]):
         while self.wait():
             pass
 
-    def stop(self) -> None:
-        """Forgets what is not begun, and waits for what is."""
+    def stop(self, then: Callable[[], None]) -> None:
+        """Forgets what is not begun, waits for what is, and calls `then`."""
+        self._forget()
+        try:
+            self.drain()
+        except BaseException:
+            self.leave(then)
+            raise
+        then()
+
+    def leave(self, then: Callable[[], None]) -> None:
+        """Forgets what is not begun; the last thread at work calls `then`, which must not raise."""
+        self._forget()
+        with self._changed:
+            if self._busy:
+                self._then = then
+                return
+        then()
+
+    def _forget(self) -> None:
         self.stopped = True
         self._filling.clear()
         with self._changed:
             self._waiting.clear()
-        self.drain()
 
     def _member(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.notify_all()
-                if not self._waiting or self.failure is not None:
-                    self._busy -= 1
-                    return
-                run = self._waiting.popleft()
+        while (run := self._next()) is not None:
             try:
                 self._work(run)
             except BaseException as error:  # noqa: BLE001  raised again by the caller
@@ -115,3 +127,18 @@ class Crew(Generic[T]):
                     self.failure = self.failure or error
             # a thread that waits must not keep alive what is done
             del run
+        with self._changed:
+            then = None
+            if not self._busy:
+                then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def _next(self) -> list[T] | None:
+        """The next run; with `None` the thread is no longer at work."""
+        with self._changed:
+            self._changed.notify_all()
+            if self._waiting and self.failure is None:
+                return self._waiting.popleft()
+            self._busy -= 1
+            return None

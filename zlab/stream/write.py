@@ -12,7 +12,7 @@ import operator
 import pickle
 import threading
 from collections import deque
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import prod
 from time import perf_counter
@@ -434,13 +434,24 @@ class _Writer:
                 # the source's fault, or an entry's: those before it are written all the same
                 self._crew.drain()
             raise
+        except BaseException:
+            # Ctrl-C: nobody waits for a put that may take long
+            self._crew.leave(self._close)
+            raise
         finally:
             # an iteration that was begun here is ended here
             if iterator is not source and hasattr(iterator, "close"):
                 iterator.close()
-            self._crew.stop()
-            self._shelf.close()
-            self._account.release(self._account.held)
+            if not self._crew.stopped:
+                self._crew.stop(self._close)
+            with self._lock:
+                self._save()
+
+    def _close(self) -> None:
+        """Lets go of everything, when nothing is under way any more."""
+        self._shelf.close()
+        self._account.release(self._account.held)
+        with self._lock, suppress(ZlabError):  # of an interrupted write; else it is told
             self._save()
 
     def _look(self) -> None:
