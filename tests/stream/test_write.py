@@ -537,9 +537,11 @@ class Gate(InterposedStore):
     def __init__(self) -> None:
         super().__init__(MemoryStore(), local=False)
         self.open = threading.Event()
+        self.reached = threading.Event()
 
     def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         if call.operation == "put" and call.key.startswith("c/"):
+            self.reached.set()
             assert self.open.wait(60)
         return proceed(call)
 
@@ -553,6 +555,7 @@ def test_an_interrupt_does_not_wait_for_a_put_that_hangs(
 
     def source() -> Iterator[Any]:
         yield (0,), np.ones(2, "int32")
+        assert gate.reached.wait(60)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
