@@ -12,6 +12,7 @@ import zlab
 from zlab.errors import (
     ChunkReadError,
     DataTypeError,
+    MemoryBudgetError,
     MetadataError,
     NodeExistsError,
     NodeNotFoundError,
@@ -125,6 +126,21 @@ def test_stored_sizes_of_inner_chunks() -> None:
     assert sizes.shape == (4, 4)
     assert sizes[0, 0] == sizes[3, 3] == 4
     assert (sizes >= 0).sum() == array.nchunks_initialized == 2
+
+
+@pytest.mark.parametrize("shards", [None, (100, 100)])
+def test_what_is_stored_of_very_many_chunks_is_counted_in_little_memory(
+    shards: tuple[int, ...] | None,
+) -> None:
+    array = zlab.create_array(
+        {}, shape=(10**7, 10**7), dtype="u1", chunks=(10, 10), shards=shards, compressors=None
+    )
+    array[5:25, -1] = 1
+    assert array.nchunks == 10**12
+    assert array.nchunks_initialized == 3
+    assert array.nbytes_stored() >= 300
+    with pytest.raises(MemoryBudgetError, match="1000000000000 chunks take 8000000000000 bytes"):
+        array.stored_sizes()
 
 
 def test_a_shard_is_written_once_and_only_the_changed_inner_chunks_are_encoded_again() -> None:

@@ -15,6 +15,7 @@ from zlab.errors import (
     ReadOnlyError,
     StaleMetadataWarning,
 )
+from zlab.metadata.node import DOCUMENT_NAMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,3 +145,22 @@ def test_what_a_notebook_shows_is_escaped(group: zlab.Group) -> None:
     for shown in (array._repr_html_(), group._repr_html_()):
         assert "<script>" not in shown
         assert "&lt;script&gt;" in shown
+
+
+@pytest.mark.parametrize("name", [*sorted(DOCUMENT_NAMES), "..."])
+def test_names_of_zarr_itself_are_no_names_of_nodes(name: str) -> None:
+    store: dict[str, bytes] = {}
+    group = zlab.create_group(store)
+    group.create_array("a", shape=(1,), dtype="i1")
+    before = dict(store)
+    with pytest.raises(MetadataError, match=f"no array or group can be named '{name}'"):
+        group.create_array(name, shape=(1,), dtype="i1")
+    with pytest.raises(MetadataError, match="no array or group can be named"):
+        group.create_group(f"b/{name}/c")
+    with pytest.raises(MetadataError, match="no array or group can be named"):
+        group.create_hierarchy({f"b/{name}": group.metadata})
+    with pytest.raises(MetadataError, match="no array or group can be named"):
+        group.move("a", name)
+    with pytest.raises(MetadataError, match="no array or group can be named"):
+        zlab.copy(group.array("a"), group.store, path=name)
+    assert store == before

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zlab.codecs.sharding import MISSING
+from zlab.config import settings
 from zlab.engine.shards import read_places
+from zlab.errors import MemoryBudgetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +29,46 @@ def stored_objects(layout: ArrayLayout) -> Iterator[tuple[tuple[int, ...], int]]
             yield coords, entry.nbytes
 
 
+def count_stored(layout: ArrayLayout) -> int:
+    """How many chunks are stored, in memory that does not grow with the grid.
+
+    Of a sharded array these are the inner chunks: the index of each stored shard is read.
+    """
+    if layout.sharding is None:
+        return sum(1 for _ in stored_objects(layout))
+    return sum(int((sizes != ABSENT).sum()) for _, sizes in _inner_sizes(layout))
+
+
 def stored_sizes(layout: ArrayLayout) -> NDArray[np.int64]:
     """Stored bytes of every chunk, -1 where it is absent; the shape is the chunk grid's.
 
     Of a sharded array these are the inner chunks: the index of each stored shard is read.
+
+    Raises:
+        MemoryBudgetError: So many numbers take more than `zlab.settings.memory_budget`.
     """
+    nbytes = layout.chunks.nchunks * np.dtype(np.int64).itemsize
+    if nbytes > settings.memory_budget:
+        raise MemoryBudgetError(
+            f"{layout.path!r} of {layout.store.name}: the sizes of {layout.chunks.nchunks} chunks "
+            f"take {nbytes} bytes",
+            needed=nbytes,
+            budget=settings.memory_budget,
+            hint="`nchunks_initialized` and `nbytes_stored()` need none; more is allowed by "
+            "zlab.settings.memory_budget",
+        )
     sizes = np.full(layout.chunks.shape, ABSENT, np.int64)
     if layout.sharding is None:
         for coords, nbytes in stored_objects(layout):
             sizes[coords] = nbytes
         return sizes
+    for box, part in _inner_sizes(layout):
+        sizes[box] = part
+    return sizes
+
+
+def _inner_sizes(layout: ArrayLayout) -> Iterator[tuple[tuple[slice, ...], NDArray[np.int64]]]:
+    """Of each stored shard, where its chunks lie in the chunk grid, and how large they are."""
     for shard, _ in stored_objects(layout):
         index = read_places(layout, shard)
         if index is None:
@@ -49,7 +81,6 @@ def stored_sizes(layout: ArrayLayout) -> NDArray[np.int64]:
         # chunks of an edge shard that lie outside the array are never shown
         box = tuple(
             slice(f, min(f + n, total))
-            for f, n, total in zip(first, inner.shape, sizes.shape, strict=True)
+            for f, n, total in zip(first, inner.shape, layout.chunks.shape, strict=True)
         )
-        sizes[box] = inner[tuple(slice(0, part.stop - part.start) for part in box)]
-    return sizes
+        yield box, inner[tuple(slice(0, part.stop - part.start) for part in box)]

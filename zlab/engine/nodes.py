@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from zlab.engine.locks import threads
 from zlab.engine.watch import Watch, changes
-from zlab.errors import NodeExistsError, NodeNotFoundError, ReadOnlyError
+from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
-from zlab.metadata.node import check_format, find_documents, format_node, parse_node
+from zlab.metadata.node import DOCUMENT_NAMES, check_format, find_documents, format_node, parse_node
+from zlab.stores.base import check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,6 +124,25 @@ def read_node(
     return None if documents is None else parse_node(documents, store=store.name, path=path)
 
 
+def check_name(store: Store, path: str) -> None:
+    """Raises where no node may have a path.
+
+    Raises:
+        MetadataError: A part is the name of a document, or periods alone.
+        StoreError: It leads out of the store.
+
+    Source: Zarr v3.1 core specification, section "Node names".
+    """
+    for name in check_prefix(path, store.name).split("/"):
+        if name in DOCUMENT_NAMES or (name and not name.strip(".")):
+            raise MetadataError(
+                f"no array or group can be named {name!r}",
+                store=store.name,
+                key=path,
+                hint="It is a name of Zarr's own; choose another",
+            )
+
+
 def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool) -> None:
     """Writes the documents of a new node.
 
@@ -133,11 +153,13 @@ def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool)
         overwrite: Remove what is there, with everything below it.
 
     Raises:
+        MetadataError: A part of the path is a name of Zarr's own, such as `zarr.json`.
         NodeExistsError: Something is there, and `overwrite` is false; or the path leads through
             an array.
         ReadOnlyError: The store was opened for reading.
     """
     check_writable(store, path)
+    check_name(store, path)
     documents = {name: format_json(document) for name, document in format_node(node).items()}
     create_parents(store, path, node.zarr_format)
     if overwrite:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zlab.array.create import checked
 from zlab.engine.nodes import (
+    check_name,
     check_writable,
     create_parents,
     join,
@@ -22,7 +23,6 @@ from zlab.metadata import ArrayMetadata, GroupMetadata, NodeMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
 from zlab.metadata.version import VERSIONS, format_of
-from zlab.stores.base import check_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def _plan_nodes(store: Store, root: str, nodes: Mapping[str, NodeLike]) -> dict[
         if path in planned:
             raise MetadataError("two entries for one node", store=store.name, key=path)
         where = join(root, path)
-        check_prefix(where, store.name)
+        check_name(store, where)
         node = _model(value, store.name, where)
         planned[path] = checked(store, where, node) if isinstance(node, ArrayMetadata) else node
     for path in planned:
@@ -223,9 +223,11 @@ def move_node(store: Store, source: str, target: str) -> None:
     Raises:
         NodeNotFoundError: There is no node at `source`.
         NodeExistsError: There is one at `target`, or `target` lies below `source`.
+        MetadataError: `target` is a name of Zarr's own, such as `zarr.json`.
         ReadOnlyError: The store was opened for reading.
     """
     check_writable(store, source)
+    check_name(store, target)
     documents = read_documents(store, source)
     if documents is None:
         raise NodeNotFoundError("there is no array or group", store=store.name, key=source)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from zlab.array import Array
-from zlab.engine.nodes import check_writable, create_parents, join, read_documents
+from zlab.engine.nodes import check_name, check_writable, create_parents, join, read_documents
 from zlab.errors import NodeExistsError, NodeNotFoundError, StoreError
 from zlab.group import Group
 from zlab.group.hierarchy import delete_node
@@ -99,9 +99,11 @@ def make_room(store: Store, path: str, zarr_format: ZarrFormat, *, overwrite: bo
     Raises:
         NodeExistsError: Something is there, and `overwrite` is false; or the path leads through
             an array.
+        MetadataError: The path has a name of Zarr's own, such as `zarr.json`.
         ReadOnlyError: The store was opened for reading.
     """
     check_writable(store, path)
+    check_name(store, path)
     is_node = read_documents(store, path) is not None
     if not overwrite and (is_node or next(iter(store.list(path)), None) is not None):
         raise NodeExistsError(
