@@ -128,6 +128,38 @@ def test_stored_sizes_of_inner_chunks() -> None:
     assert (sizes >= 0).sum() == array.nchunks_initialized == 2
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("data", "filters", "endian"),
+    [
+        (["b", "a", "b"], {"name": "categorize", "configuration": {"labels": ["a", "b"]}}, None),
+        (np.array(["b", "a"], "U1"), {"id": "categorize", "labels": ["a", "b"]}, None),
+        (np.ones((3, 5), bool), {"id": "packbits"}, None),
+        (
+            np.arange(4.0),
+            {"id": "fixedscaleoffset", "offset": 0, "scale": 1, "dtype": "<f8", "astype": "|u1"},
+            None,
+        ),
+        (
+            np.arange(4, dtype="u1"),
+            {"id": "astype", "encode_dtype": "<u2", "decode_dtype": "|u1"},
+            "little",
+        ),
+    ],
+)
+def test_what_turns_elements_into_bytes_follows_from_the_last_filter(
+    data: Any, filters: dict[str, Any], endian: str | None, zarr_format: ZarrFormat
+) -> None:
+    dtype = "string" if isinstance(data, list) else data.dtype
+    array = zlab.create_array(
+        {}, shape=np.shape(data), dtype=dtype, filters=filters, zarr_format=zarr_format
+    )
+    array[...] = data
+    assert array.serializer.name == "bytes"
+    assert array.serializer.configuration.get("endian") == endian
+    assert zlab.open_array(array.store)[...].tolist() == np.asarray(data).tolist()
+
+
 @pytest.mark.parametrize("shards", [None, (100, 100)])
 def test_what_is_stored_of_very_many_chunks_is_counted_in_little_memory(
     shards: tuple[int, ...] | None,

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from zlab.codecs import registry
+from zlab.codecs.base import ChunkSpec
+from zlab.codecs.pipeline import make_codec
 from zlab.errors import MetadataError
+from zlab.grid import Grid
 from zlab.grid.auto import auto_chunks
 from zlab.metadata import ArrayMetadata, NamedConfig, data_type_of, v2
 from zlab.metadata.datatypes import DataType
-from zlab.metadata.fill import scalar_of
+from zlab.metadata.fill import default_fill, scalar_of
 from zlab.metadata.node import check_format
 from zlab.metadata.v3 import parse_attributes
 from zlab.metadata.version import VERSIONS
@@ -66,7 +70,8 @@ def plan_array(
     data_type = dtype if isinstance(dtype, DataType) else data_type_of(dtype)
     lengths = _lengths(shape, "shape", minimum=0)
     grid = _grid(chunks, lengths, data_type.dtype.itemsize)
-    codecs = _pipeline(data_type, len(lengths), filters, serializer, compressors, order)
+    chunk_shape = Grid.parse(grid, lengths).stored_shape((0,) * len(lengths))
+    codecs = _pipeline(data_type, chunk_shape, filters, serializer, compressors, order)
     if shards is not None:
         outer = _fit(_lengths(shards, "shards", minimum=1), lengths, "shards")
         codecs = _sharded(codecs, grid, outer, zarr_format)
@@ -178,7 +183,7 @@ def _codecs(value: CodecsLike) -> tuple[NamedConfig, ...]:
 
 def _pipeline(
     data_type: DataType,
-    ndim: int,
+    chunk_shape: tuple[int, ...],
     filters: CodecsLike,
     serializer: CodecLike | Literal["auto"],
     compressors: CodecsLike | Literal["auto"],
@@ -187,18 +192,34 @@ def _pipeline(
     if order not in ("C", "F"):
         msg = f"order must be 'C' or 'F', not {order!r:.40}"
         raise MetadataError(msg)
+    ndim = len(chunk_shape)
     transpose = (
         (NamedConfig("transpose", {"order": list(range(ndim))[::-1]}),)
         if order == "F" and ndim > 1
         else ()
     )
+    on_arrays = (*transpose, *_codecs(filters))
     if isinstance(serializer, str) and serializer == "auto":
-        serializer = _SERIALIZERS.get(data_type.family) or NamedConfig(
-            "bytes", {"endian": "little"} if _has_byte_order(data_type) else {}
+        filtered = _filtered(data_type, chunk_shape, on_arrays)
+        serializer = _SERIALIZERS.get(filtered.family) or NamedConfig(
+            "bytes", {"endian": "little"} if _has_byte_order(filtered) else {}
         )
     if isinstance(compressors, str) and compressors == "auto":
         compressors = NamedConfig("zstd", {"level": 0, "checksum": False})
-    return (*transpose, *_codecs(filters), codec_of(serializer), *_codecs(compressors))
+    return (*on_arrays, codec_of(serializer), *_codecs(compressors))
+
+
+def _filtered(
+    data_type: DataType, chunk_shape: tuple[int, ...], codecs: tuple[NamedConfig, ...]
+) -> DataType:
+    """What codecs on arrays make of the elements of a chunk."""
+    chunk = ChunkSpec(chunk_shape, data_type.dtype, default_fill(data_type))
+    for codec in codecs:
+        kind = registry.get(codec.name)
+        if kind.kind != "array-array":
+            break  # what stands in the wrong place is told when the codecs are resolved
+        chunk = make_codec(kind, codec, chunk).encoded
+    return data_type if chunk.dtype == data_type.dtype else data_type_of(chunk.dtype)
 
 
 def _has_byte_order(data_type: DataType) -> bool:

@@ -136,15 +136,15 @@ class Pipeline:
         for codec, kind in zip(codecs, kinds, strict=True):
             match kind.kind:
                 case "array-array":
-                    array_codec: ArrayArrayCodec = _make(kind, codec, spec)
+                    array_codec: ArrayArrayCodec = make_codec(kind, codec, spec)
                     spec = array_codec.encoded
                     array_codecs.append(array_codec)
                 case "array-bytes":
-                    serializer = _make(kind, codec, spec)
+                    serializer = make_codec(kind, codec, spec)
                     nbytes = serializer.encoded_nbytes
                     itemsize = spec.dtype.itemsize if spec.has_fixed_size else 1
                 case _:
-                    bytes_codec: BytesBytesCodec = _make(kind, codec, nbytes, itemsize)
+                    bytes_codec: BytesBytesCodec = make_codec(kind, codec, nbytes, itemsize)
                     nbytes = bytes_codec.encoded_nbytes
                     bytes_codecs.append(bytes_codec)
         return cls(chunk, array_codecs, cast("ArrayBytesCodec", serializer), bytes_codecs)
@@ -276,7 +276,17 @@ class Pipeline:
             )
 
 
-def _make(kind: type[Any], codec: NamedConfig, *chunk: object) -> Any:
+def make_codec(kind: type[Any], codec: NamedConfig, *chunk: object) -> Any:
+    """A codec of a class of the registry.
+
+    Args:
+        kind: The class.
+        codec: Its configuration, as a document has it.
+        *chunk: What its `from_config` takes besides.
+
+    Raises:
+        MetadataError: The configuration does not fit, whatever the codec raises.
+    """
     try:
         return kind.from_config(codec.configuration, *chunk)
     except (ZlabError, MemoryError, RecursionError):
