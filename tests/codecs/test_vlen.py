@@ -58,6 +58,18 @@ def test_arrays(values: list[list[int]]) -> None:
     assert codec.configuration == {"dtype": "<i2"}
 
 
+def test_arrays_that_may_not_be_written(array_codec: Callable[..., Any]) -> None:
+    array = np.empty(3, object)
+    for position in range(3):
+        array[position] = np.arange(position, dtype="i4")
+        array[position].flags.writeable = False
+    array.flags.writeable = False
+    codec = array_codec("numcodecs.vlen-array", {"dtype": "<i4"}, (3,), object)
+    decoded = codec.decode(codec.encode(array))
+    assert [value.tolist() for value in decoded] == [[], [0], [0, 1]]
+    assert not any(value.flags.writeable for value in array)
+
+
 def test_fixed_width_text_goes_through_it_as_v2_allows(array_codec: Callable[..., Any]) -> None:
     codec = array_codec("vlen-utf8", {}, (2,), "U3")
     array = np.array(["ab", "çde"])

@@ -154,5 +154,10 @@ class VLenArrayCodec(VLenCodec):
 
     def encode(self, array: Array) -> Buffer:
         """Arrays in C order."""
-        encoded: bytearray = self._codec().encode(array.reshape(-1))
+        # numcodecs asks for memory that it may write, of the elements and of each array
+        elements = array.astype(object).reshape(-1)
+        for place, element in enumerate(elements):
+            if isinstance(element, np.ndarray) and not element.flags.writeable:
+                elements[place] = element.copy()
+        encoded: bytearray = self._codec().encode(elements)
         return encoded
