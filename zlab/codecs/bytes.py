@@ -151,7 +151,8 @@ def _is_ordered(dtype: np.dtype[Any]) -> bool:
 def _has_small(dtype: np.dtype[Any]) -> bool:
     if dtype.fields is not None:
         return any(_has_small(member[0]) for member in dtype.fields.values())
-    return dtype.name in SMALL_BITS
+    # a name takes longer to make than all else here
+    return dtype.itemsize == 1 and dtype.name in SMALL_BITS
 
 
 def _mask(plain: Array, dtype: np.dtype[Any]) -> None:

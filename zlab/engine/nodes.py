@@ -9,7 +9,8 @@ from zlab.engine.watch import Watch, changes
 from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
 from zlab.metadata.document import format_json, parse_json
-from zlab.metadata.node import DOCUMENT_NAMES, check_format, find_documents, format_node, parse_node
+from zlab.metadata.node import DOCUMENT_NAMES, find_documents, format_node, parse_node
+from zlab.metadata.version import VERSIONS
 from zlab.stores.base import check_prefix
 
 if TYPE_CHECKING:
@@ -54,25 +55,16 @@ def read_watched(
         MetadataError: The documents cannot be understood.
         StoreError: The store failed.
     """
-    check_format(zarr_format)
     number = changes.of(store, path)
-    # before it is read: what is replaced meanwhile is seen as changed, never as current
-    if zarr_format != 2:  # noqa: PLR2004  names of files
-        key = join(path, v3.DOCUMENT)
-        version = store.version(key)
-        data = store.get(key)
-        if data is not None:
-            metadata = _parsed(data, store.name, path)
-            return metadata, Watch(store, path, {v3.DOCUMENT: version}, number)
-        if zarr_format == 3:  # noqa: PLR2004
-            return None
     versions: dict[str, object] = {}
 
-    def get(name: str) -> dict[str, Any] | None:
-        versions[name] = store.version(join(path, name))
-        return read_document(store, path, name)
+    def get(name: str) -> Buffer | None:
+        key = join(path, name)
+        # before it is read: what is replaced meanwhile is seen as changed, never as current
+        versions[name] = store.version(key)
+        return store.get(key)
 
-    documents = find_documents(get, 2)
+    documents: dict[str, Buffer] | None = find_documents(get, zarr_format)
     if documents is None:
         return None
     watched = {
@@ -80,35 +72,35 @@ def read_watched(
         for name, version in versions.items()
         if name in documents or name == v2.ATTRIBUTES
     }
-    metadata = parse_node(documents, store=store.name, path=path)
-    return metadata, Watch(store, path, watched, number)
+    return _parsed(documents, store.name, path), Watch(store, path, watched, number)
 
 
 _MAX_PARSED = 128
 _MAX_PARSED_NBYTES = 1 << 13
-_parsed_arrays: dict[bytes, ArrayMetadata] = {}
+_parsed_arrays: dict[tuple[tuple[str, bytes], ...], ArrayMetadata] = {}
 
 
-def _parsed(data: Buffer, store: str, path: str) -> NodeMetadata:
-    """The model of a `zarr.json`; of an array's that was parsed before, the same one."""
-    document = bytes(data)
-    known = _parsed_arrays.get(document)
+def _parsed(documents: Mapping[str, Buffer], store: str, path: str) -> NodeMetadata:
+    """The model of a node; of an array whose documents were parsed before, the same one."""
+    stored = tuple((name, bytes(data)) for name, data in documents.items())
+    known = _parsed_arrays.get(stored)
     if known is not None:
         return known
-    documents = {v3.DOCUMENT: parse_json(data, key=join(path, v3.DOCUMENT), store=store)}
-    metadata = parse_node(documents, store=store, path=path)
-    if isinstance(metadata, ArrayMetadata) and len(document) <= _MAX_PARSED_NBYTES:
+    parsed = {name: parse_json(data, key=join(path, name), store=store) for name, data in stored}
+    metadata = parse_node(parsed, store=store, path=path)
+    nbytes = sum(len(data) for _, data in stored)
+    if isinstance(metadata, ArrayMetadata) and nbytes <= _MAX_PARSED_NBYTES:
         if len(_parsed_arrays) >= _MAX_PARSED:
             _parsed_arrays.clear()
-        _parsed_arrays[document] = metadata
+        _parsed_arrays[stored] = metadata
     return metadata
 
 
 def document_names(node: NodeMetadata) -> tuple[str, ...]:
     """The files that say what a node is."""
-    if node.zarr_format == 3:  # noqa: PLR2004  names of files
-        return (v3.DOCUMENT,)
-    return (v2.ARRAY if isinstance(node, ArrayMetadata) else v2.GROUP, v2.ATTRIBUTES)
+    version = VERSIONS[node.zarr_format]
+    document = version.array if isinstance(node, ArrayMetadata) else version.group
+    return (document,) if version.attributes is None else (document, version.attributes)
 
 
 def read_node(

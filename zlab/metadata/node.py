@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zlab.errors import MetadataError
 from zlab.metadata import v2, v3
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from zlab.metadata.model import NodeMetadata, ZarrFormat
+
+T = TypeVar("T")
 
 DOCUMENT_NAMES = frozenset({v3.DOCUMENT, v2.ARRAY, v2.GROUP, v2.ATTRIBUTES, v2.CONSOLIDATED})
 """Keys with these last parts are metadata, never chunks and never nodes."""
@@ -25,14 +27,14 @@ def check_format(zarr_format: object) -> None:
 
 
 def find_documents(
-    get: Callable[[str], dict[str, Any] | None], zarr_format: ZarrFormat | None = None
-) -> dict[str, dict[str, Any]] | None:
+    get: Callable[[str], T | None], zarr_format: ZarrFormat | None = None
+) -> dict[str, T] | None:
     """The documents of a node by file name, or `None` where there is no node.
 
     `zarr.json` is looked for first: where a node has both versions' documents, v3 is meant.
 
     Args:
-        get: Returns a parsed document by file name, `None` where it does not exist.
+        get: Returns a document by file name, parsed or not, `None` where it does not exist.
         zarr_format: Look for this version only.
     """
     check_format(zarr_format)
