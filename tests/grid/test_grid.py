@@ -117,6 +117,36 @@ def test_a_huge_run_length_takes_no_memory() -> None:
     assert Grid.parse(document, (12,)).shape == (3,)
 
 
+def test_a_billion_chunks_of_one_run_take_no_memory() -> None:
+    document = NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": [[[2, 10**12], 5]]})
+    axis = Grid.parse(document, (2 * 10**12 + 3,)).axes[0]
+    assert axis.nchunks == 10**12 + 1
+    assert axis.chunk_at(10**12 + 1) == 5 * 10**11
+    assert (axis.start(10**12 - 1), axis.start(10**12)) == (2 * 10**12 - 2, 2 * 10**12)
+    assert (axis.size(10**12 - 1), axis.size(10**12)) == (2, 5)
+
+
+@pytest.mark.parametrize("size", [1 << 63, [1 << 63, 1], [1, 1 << 63], True])
+def test_sizes_that_no_array_has_are_refused(size: object) -> None:
+    with pytest.raises(MetadataError, match="rectilinear"):
+        Grid.parse(NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": [[size]]}), (1,))
+
+
+@given(runs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=5))
+def test_runs_are_the_chunks_that_they_stand_for(runs: list[tuple[int, int]]) -> None:
+    sizes = [size for size, count in runs for _ in range(count)]
+    grids = [
+        Grid.parse(NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": [shapes]}), (n,))
+        for n in (sum(sizes), sum(sizes) - sizes[-1] + 1)
+        for shapes in ([list(run) for run in runs], sizes)
+    ]
+    for by_run, one_by_one in zip(grids[::2], grids[1::2], strict=True):
+        chunks = [*by_run.coords()]
+        assert chunks == [*one_by_one.coords()]
+        assert [*map(by_run.region, chunks)] == [*map(one_by_one.region, chunks)]
+        assert [*map(by_run.stored_shape, chunks)] == [*map(one_by_one.stored_shape, chunks)]
+
+
 @pytest.mark.parametrize(
     ("encoding", "coords", "key"),
     [

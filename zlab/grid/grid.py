@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from zlab.errors import MetadataError, UnknownExtensionError
 from zlab.plugins import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -82,40 +82,60 @@ class RegularAxis:
 
 
 class VariableAxis:
-    """Chunks of sizes that are listed one by one."""
+    """Chunks of several sizes, held as runs of equal ones.
 
-    __slots__ = ("_edges", "length")
+    Args:
+        length: Elements of the array along the axis.
+        runs: Sizes, and how many chunks in a row have each.
 
-    def __init__(self, length: int, sizes: list[int]) -> None:
-        self.length = length
-        edges = np.concatenate(([0], np.cumsum(np.asarray(sizes, np.int64))))
-        # chunks that lie wholly behind the array are never read
-        used = max(int(np.searchsorted(edges, length, side="left")), 0)
-        self._edges: NDArray[np.int64] = edges[: used + 1]
-        if int(self._edges[-1]) < length:
-            msg = f"the chunks cover {int(edges[-1])} of {length} elements along an axis"
+    Raises:
+        MetadataError: The chunks do not cover the axis.
+    """
+
+    __slots__ = ("_firsts", "_sizes", "_starts", "length", "nchunks")
+
+    def __init__(self, length: int, runs: Iterable[tuple[int, int]]) -> None:
+        starts, firsts, sizes = [], [], []
+        start = first = 0
+        for size, count in runs:
+            if start >= length:  # chunks that lie wholly behind the array are never read
+                break
+            starts.append(start)
+            firsts.append(first)
+            sizes.append(size)
+            used = min(count, -(-(length - start) // size))
+            start += size * used
+            first += used
+        if start < length:
+            msg = f"the chunks cover {start} of {length} elements along an axis"
             raise MetadataError(msg)
-
-    @property
-    def nchunks(self) -> int:
-        """Chunks along the axis."""
-        return len(self._edges) - 1
+        self.length = length
+        self.nchunks = first
+        self._starts = np.array(starts, np.int64)
+        self._firsts = np.array(firsts, np.int64)
+        self._sizes = np.array(sizes, np.int64)
 
     def start(self, chunk: int) -> int:
         """The first element of a chunk."""
-        return int(self._edges[chunk])
+        run = int(np.searchsorted(self._firsts, chunk, side="right")) - 1
+        inside = chunk - int(self._firsts[run])
+        return int(self._starts[run]) + inside * int(self._sizes[run])
 
     def size(self, chunk: int) -> int:
         """The elements that a chunk is stored with."""
-        return int(self._edges[chunk + 1] - self._edges[chunk])
+        return int(self._sizes[np.searchsorted(self._firsts, chunk, side="right") - 1])
 
     def chunk_at(self, index: int) -> int:
         """The chunk that holds an element."""
-        return int(np.searchsorted(self._edges, index, side="right")) - 1
+        run = int(np.searchsorted(self._starts, index, side="right")) - 1
+        inside = index - int(self._starts[run])
+        return int(self._firsts[run]) + inside // int(self._sizes[run])
 
     def chunks_at(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
         """The chunks that hold some elements."""
-        return np.searchsorted(self._edges, indices, side="right") - 1
+        runs = np.searchsorted(self._starts, indices, side="right") - 1
+        inside = indices - self._starts[runs]
+        return self._firsts[runs] + inside // self._sizes[runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,24 +263,22 @@ def _parse_rectilinear(configuration: Any, shape: tuple[int, ...]) -> tuple[Axis
 
 
 def _parse_axis(length: int, value: object) -> Axis:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if _is_size(value):
         return RegularAxis(length, value)
     if not isinstance(value, list):
         msg = f"chunk grid 'rectilinear': sizes must be a number or a list, not {value!r:.80}"
         raise MetadataError(msg)
-    sizes: list[int] = []
-    covered = 0
+    runs: list[tuple[int, int]] = []
     for item in value:
         size, count = item if isinstance(item, list) and len(item) == 2 else (item, 1)  # noqa: PLR2004
-        if not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in (size, count)):
+        if not _is_size(size) or not _is_size(count):
             msg = f"chunk grid 'rectilinear': sizes must be whole numbers above 0, got {item!r:.80}"
             raise MetadataError(msg)
-        # what lies behind the array is checked but not held: a count may be huge
-        needed = max(-(-(length - covered) // size), 0)
-        sizes.extend([size] * min(count, needed))
-        covered += size * count
-    if covered < length:
-        msg = f"the chunks cover {covered} of {length} elements along an axis"
-        raise MetadataError(msg)
+        runs.append((size, count))
+    axis = VariableAxis(length, runs)
     # an axis of length 0 has no chunk, but codecs are resolved for the shape that one would have
-    return VariableAxis(length, sizes) if sizes else RegularAxis(length, 1)
+    return axis if axis.nchunks else RegularAxis(length, 1)
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63

@@ -113,7 +113,7 @@ def _cut(axis: Axis, length: int) -> Axis:
             sizes[-1] += size
         else:
             sizes.append(size)
-    return VariableAxis(axis.length, sizes)
+    return VariableAxis(axis.length, ((size, 1) for size in sizes))
 
 
 def _edges(axis: Axis) -> Iterator[int]:
