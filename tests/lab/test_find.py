@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -131,4 +132,22 @@ def test_what_cannot_be_listed_is_passed_by(tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_gone(tmp_path: Path) -> None:
-    assert find_stores(tmp_path / "gone", BOUNDS) == ([], False)
+    assert find_stores(tmp_path / "gone", BOUNDS) == ([], True)
+
+
+def test_a_directory_that_fails_cuts_the_search_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "a.zarr")
+    (tmp_path / "broken").mkdir()
+    scan = os.scandir
+
+    def failing(path: Path) -> object:
+        if path.name == "broken":
+            raise OSError(errno.EIO, "Input/output error")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    found, truncated = find_stores(tmp_path, BOUNDS)
+    assert [store.path for store in found] == ["a.zarr"]
+    assert truncated

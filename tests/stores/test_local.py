@@ -65,6 +65,21 @@ def test_a_missing_directory_is_not_an_empty_store(
         LocalStore(tmp_path / "deeper" / "still", **options)
 
 
+def test_another_name_with_the_same_ending_is_no_hint(tmp_path: Path) -> None:
+    (tmp_path / "big.zarr").mkdir()
+    with pytest.raises(StoreNotFoundError, match=r"exists, and has no 'nothing\.zarr'"):
+        LocalStore(tmp_path / "nothing.zarr", read_only=True)
+    with pytest.raises(StoreNotFoundError, match=r"Did you mean .*big\.zarr"):
+        LocalStore(tmp_path / "big", read_only=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take a privilege there")
+def test_a_link_that_leads_nowhere_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "gone.zarr")
+    with pytest.raises(StoreNotFoundError, match=r"link\.zarr' is a link to .*gone\.zarr'"):
+        LocalStore(tmp_path / "link.zarr", read_only=True)
+
+
 def test_a_file_is_not_a_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StoreError, match="not a directory"):

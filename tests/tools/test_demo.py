@@ -214,6 +214,19 @@ def test_what_others_wrote_is_never_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["photo.zarr"]
 
 
+def test_a_store_that_cannot_be_read_is_not_taken_for_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "digits.zarr").mkdir()
+
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("the file cannot be opened: Input/output error")
+
+    monkeypatch.setattr(demo, "open_group", fail)
+    with pytest.raises(StoreError, match="Input/output error"):
+        _write(tmp_path, overwrite=True)
+
+
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

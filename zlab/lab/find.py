@@ -61,8 +61,8 @@ def find_stores(
     """Looks for stores, the shallow ones first.
 
     Hidden directories, symbolic links and directories of packages are passed by; a store is not
-    searched for stores inside. What cannot be listed is passed by too: the user may not be
-    allowed to read everything below the root.
+    searched for stores inside. So is what the user is not allowed to read below the root. A
+    directory that fails in another way, and a root that cannot be read, cut the search short.
 
     Args:
         root: Where to begin.
@@ -85,7 +85,14 @@ def find_stores(
         path, depth = waiting.popleft()
         visited += 1
         directory = root / path
-        names, directories = _scan(directory)
+        try:
+            names, directories = _scan(directory)
+        except (PermissionError, FileNotFoundError, NotADirectoryError):
+            truncated = truncated or not path
+            continue
+        except OSError:
+            truncated = True
+            continue
         store = _recognise(directory, path, names)
         if store is not None:
             found.append(store)
@@ -105,14 +112,11 @@ def find_stores(
 def _scan(directory: Path) -> tuple[set[str], list[str]]:
     names: set[str] = set()
     directories: list[str] = []
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                names.add(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    directories.append(entry.name)
-    except OSError:
-        return set(), []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            names.add(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(entry.name)
     return names, sorted(directories)
 
 

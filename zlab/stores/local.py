@@ -505,9 +505,12 @@ def nearest(path: Path) -> str | None:
             if parent == parent.parent:
                 return None
             path, parent = parent, parent.parent
-        names = [entry.name for entry in itertools.islice(parent.iterdir(), 1000)]
-        close = difflib.get_close_matches(path.name, names, n=1)
+        if path.is_symlink():
+            return f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there"
+        # without endings: ".zarr" alone makes no two names alike
+        stems = {entry.stem: entry for entry in itertools.islice(parent.iterdir(), 1000)}
+        close = difflib.get_close_matches(path.stem, stems, n=1)
         if close:
-            return f"Did you mean {str(parent / close[0])!r}?"
+            return f"Did you mean {str(stems[close[0]])!r}?"
         return f"{str(parent)!r} exists, and has no {path.name!r}"
     return None

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from zlab.errors import MissingExtraError, NodeExistsError, StoreError, ZlabError
+from zlab.errors import (
+    MetadataError,
+    MissingExtraError,
+    NodeExistsError,
+    NodeNotFoundError,
+    StoreError,
+    ZlabError,
+)
 from zlab.group import create_group, open_group
 from zlab.stores.base import storage_error
 from zlab.tools.climate import Climate
@@ -156,9 +163,16 @@ class _Plan(NamedTuple):
         return False
 
     def _found(self) -> object | None:
+        """What the store says that it was written as; `None` where something else is there.
+
+        Raises:
+            StoreError: That cannot be found out.
+        """
+        if not self.path.is_dir():
+            return None
         try:
             return open_group(self.path).attrs.get(STAMP)
-        except (ZlabError, OSError):
+        except (NodeNotFoundError, MetadataError):
             return None
 
     def write(self) -> bool:
