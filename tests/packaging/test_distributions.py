@@ -185,6 +185,7 @@ def test_without_an_extra_only_the_core_is_installed(bare: Environment) -> None:
         "numpy",
         "typing_extensions",
         "zlab",
+        "zstandard",
     }
 
 

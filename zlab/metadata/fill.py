@@ -203,7 +203,8 @@ def scalar_of(data_type: DataType, value: object) -> Any:
 
     Args:
         data_type: The array's type.
-        value: A Python or NumPy scalar, or `None` for the default.
+        value: A Python or NumPy scalar, of a structured type a tuple too, or `None` for the
+            default.
 
     Raises:
         MetadataError: The type has no such value (300 for uint8, 0.5 for int32, ...).
@@ -219,18 +220,34 @@ def scalar_of(data_type: DataType, value: object) -> Any:
             msg = f"fill_value {value!r:.80} of data type 'bytes' must be bytes"
             raise MetadataError(msg)
         return value
+    if isinstance(value, np.generic) and value.dtype == data_type.dtype:
+        return value
     msg = f"fill_value {value!r:.80} is not a value of data type {data_type.name!r}"
+    if data_type.family == "struct" and isinstance(value, tuple):
+        if len(value) != len(data_type.fields):
+            raise MetadataError(msg)
+        return _record_of(data_type, value)
+    scalar = _cast(data_type, value, msg)
+    # a wider float may be rounded, as NumPy does; anything else has to come back unchanged
+    rounds = data_type.family in ("float", "complex")
+    is_nat = data_type.family in ("datetime", "timedelta") and bool(np.isnat(scalar).all())
+    if scalar.ndim or not (rounds or is_nat or np.all(scalar == value)):
+        raise MetadataError(msg)
+    return scalar[()]
+
+
+def _record_of(data_type: DataType, members: tuple[object, ...]) -> Any:
+    record = np.zeros((), data_type.dtype)
+    for (name, kind), member in zip(data_type.fields, members, strict=True):
+        record[name] = scalar_of(kind, member)
+    return record[()]
+
+
+def _cast(data_type: DataType, value: object, msg: str) -> np.ndarray[Any, np.dtype[Any]]:
     try:
         if data_type.family in ("int", "uint") and not isinstance(value, np.generic):
-            return _parse_integer(data_type.dtype, value)
+            return np.asarray(_parse_integer(data_type.dtype, value))
         with np.errstate(over="ignore"):
-            scalar = np.asarray(value).astype(data_type.dtype, casting="unsafe")
-        # a wider float may be rounded, as NumPy does; anything else has to come back unchanged
-        exact = data_type.family in ("float", "complex") or bool(np.all(scalar == value))
+            return np.asarray(value).astype(data_type.dtype, casting="unsafe")
     except (ValueError, TypeError, OverflowError) as error:
         raise MetadataError(msg) from error
-    if scalar.ndim or not exact:
-        is_nat = data_type.family in ("datetime", "timedelta") and bool(np.isnat(scalar).all())
-        if scalar.ndim or not is_nat:
-            raise MetadataError(msg)
-    return scalar[()]

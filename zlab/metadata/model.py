@@ -5,8 +5,10 @@ Only `metadata.v2` and `metadata.v3` know how a version writes it down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 ZarrFormat: TypeAlias = Literal[2, 3]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ArrayMetadata:
-    """An array.
+    """An array. Two are equal whose fields are; fill values are compared bit for bit.
 
     Attributes:
         zarr_format: The version that its document is written in.
@@ -47,9 +49,28 @@ class ArrayMetadata:
     storage_transformers: tuple[NamedConfig, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ArrayMetadata):
+            return NotImplemented
+        return _is_same(self.fill_value, other.fill_value) and all(
+            getattr(self, one.name) == getattr(other, one.name)
+            for one in fields(self)
+            if one.name != "fill_value"
+        )
+
+    # attributes are mappings, which have none
+    __hash__ = None  # type: ignore[assignment]
+
     def with_attributes(self, attributes: Mapping[str, Any]) -> ArrayMetadata:
         """The same array with other attributes."""
         return replace(self, attributes=attributes)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # not-a-number and not-a-time are not equal to themselves
+    if isinstance(one, np.generic) and isinstance(other, np.generic) and not one.dtype.hasobject:
+        return one.dtype == other.dtype and one.tobytes() == other.tobytes()
+    return bool(one == other)
 
 
 @dataclass(frozen=True, slots=True)
