@@ -204,9 +204,14 @@ def _pipeline(
         serializer = _SERIALIZERS.get(filtered.family) or NamedConfig(
             "bytes", {"endian": "little"} if _has_byte_order(filtered) else {}
         )
-    if isinstance(compressors, str) and compressors == "auto":
-        compressors = NamedConfig("zstd", {"level": 0, "checksum": False})
-    return (*on_arrays, codec_of(serializer), *_codecs(compressors))
+    return (*on_arrays, codec_of(serializer), *compressors_of(compressors))
+
+
+def compressors_of(value: CodecsLike | Literal["auto"]) -> tuple[NamedConfig, ...]:
+    """The codecs on bytes that a user means; zstd where the choice is left."""
+    if isinstance(value, str) and value == "auto":
+        value = NamedConfig("zstd", {"level": 0, "checksum": False})
+    return _codecs(value)
 
 
 def _filtered(
@@ -246,17 +251,33 @@ def _sharded(
             f"shards {shards} are not multiples of chunks {chunks}",
             hint="Every length of a shard must be a multiple of the chunk's",
         )
-    return (
-        NamedConfig(
-            "sharding_indexed",
-            {
-                "chunk_shape": list(chunks),
-                "codecs": [codec.format() for codec in codecs],
-                "index_codecs": [
-                    {"name": "bytes", "configuration": {"endian": "little"}},
-                    {"name": "crc32c"},
-                ],
-                "index_location": "end",
-            },
-        ),
+    return (sharding_of(codecs, chunks),)
+
+
+_INDEX: Mapping[str, Any] = {
+    "index_codecs": [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "crc32c"},
+    ],
+    "index_location": "end",
+}
+
+
+def sharding_of(
+    codecs: Sequence[NamedConfig], chunk_shape: Sequence[int], index: Mapping[str, Any] = _INDEX
+) -> NamedConfig:
+    """The codec of shards.
+
+    Args:
+        codecs: Of an inner chunk.
+        chunk_shape: Its shape.
+        index: `index_codecs` and `index_location`; others that stand there are left out.
+    """
+    return NamedConfig(
+        "sharding_indexed",
+        {
+            "chunk_shape": list(chunk_shape),
+            "codecs": [codec.format() for codec in codecs],
+            **{name: index[name] for name in _INDEX},
+        },
     )

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
-from math import prod
-from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, final
 
-import numpy as np
-
-from zlab.array.plan import codec_of
-from zlab.codecs import registry
 from zlab.config import settings
-from zlab.engine.inventory import stored_objects
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import join
-from zlab.engine.read import plan, read_runs
-from zlab.engine.selection import parse_region
-from zlab.engine.write import write_runs
 from zlab.errors import MetadataError
-from zlab.grid.auto import auto_chunks
 from zlab.group.hierarchy import consolidate, walk
-from zlab.memory import aligned_empty
-from zlab.metadata import ArrayMetadata, NamedConfig, v2, v3
+from zlab.metadata import ArrayMetadata, v2, v3
 from zlab.metadata.document import format_json
 from zlab.metadata.node import DOCUMENT_NAMES, format_node, parse_node
 from zlab.metadata.version import format_of
 from zlab.tools.bounded import MeteredStore, Steps, budget_of, check_budget, run_bounded
+from zlab.tools.change import Change
 from zlab.tools.nbytes import format_nbytes
-from zlab.tools.rechunk import largest_chunk, plan_rechunk
+from zlab.tools.rewrite import Rewrite
 from zlab.tools.transfer import (
     carry,
     check_apart,
@@ -46,43 +32,16 @@ from zlab.tools.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import EllipsisType
 
     from zlab.array.plan import CodecsLike
-    from zlab.grid import Grid
     from zlab.metadata.model import NodeDocuments
     from zlab.tools.bounded import Progress
-    from zlab.tools.rechunk import RechunkPlan
+    from zlab.tools.change import Lengths
+    from zlab.tools.rewrite import RechunkedArray
     from zlab.tools.transfer import NodeLike
 
-Lengths: TypeAlias = int | Sequence[int] | Mapping[str, int]
-"""One length for every axis, one for each, or some by dimension name; others stay as they are."""
-
 _CONSOLIDATED = "consolidated_metadata"
-_MAX_BITMAP = 1 << 24  # boxes that are marked in an array; of more, those to copy are listed
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RechunkedArray:
-    """An array that was written anew.
-
-    Attributes:
-        path: In the target store.
-        boxes: Boxes of the array that were copied one at a time.
-        reads_per_chunk: How often one source chunk was read at most.
-        objects_read: Chunks, or ranges of shards, that were read.
-        objects_written: Chunks or shards that were written.
-        nbytes_read: Stored bytes that were read.
-        nbytes_written: Stored bytes that were written.
-    """
-
-    path: str
-    boxes: int
-    reads_per_chunk: int
-    objects_read: int
-    objects_written: int
-    nbytes_read: int
-    nbytes_written: int
 
 
 @final
@@ -182,7 +141,7 @@ def copy(
         (1, (100, 10))
     """
     budget = budget_of(memory, settings.memory_budget)
-    change = _Change(... if chunks is None else chunks, shards, compressors)
+    change = Change(... if chunks is None else chunks, shards, compressors)
     with (
         opened(src, "", "r") as (source, source_path),
         opened(dst, path, "a") as (target, target_path),
@@ -193,230 +152,6 @@ def copy(
         job.plan(change)
         make_room(target, target_path, format_of(root), overwrite=overwrite)
         return job.run(progress)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What a user wants otherwise."""
-
-    chunks: Lengths | Literal["auto"] | EllipsisType
-    shards: Lengths | EllipsisType | None
-    compressors: CodecsLike | Literal["auto"] | EllipsisType
-
-    @property
-    def is_none(self) -> bool:
-        return self.chunks is ... and self.shards is ... and self.compressors is ...
-
-    def applied(self, layout: ArrayLayout) -> ArrayMetadata:
-        """The metadata that an array gets.
-
-        Raises:
-            MetadataError: It cannot be changed so.
-        """
-        metadata, sharding = layout.metadata, layout.sharding
-        codecs = layout.chunk_pipeline((0,) * len(metadata.shape)).configs
-        if self.compressors is not ...:
-            kept = (c for c in codecs if registry.get(c.name).kind != "bytes-bytes")
-            codecs = (*kept, *_compressors(self.compressors))
-        if self.chunks is ... and self.shards is ...:  # chunks that differ in shape stay so
-            if sharding is not None:
-                shape = sharding.innermost.chunk.shape
-                codecs = (_sharded(layout, codecs, shape, None),)
-            return replace(metadata, codecs=codecs)
-        chunks = layout.chunks.chunk_shape
-        if isinstance(self.chunks, str):
-            chunks = auto_chunks(metadata.shape, layout.dtype.itemsize)
-        elif not isinstance(self.chunks, EllipsisType):
-            chunks = _lengths(self.chunks, chunks, metadata, "chunks")
-        if chunks is None:
-            raise MetadataError(
-                "the array's chunks differ in shape", hint="Give chunks= along with shards="
-            )
-        shards = None if sharding is None else layout.objects.chunk_shape
-        if self.shards is None:
-            shards = None
-        elif not isinstance(self.shards, EllipsisType):
-            shards = _lengths(self.shards, shards or chunks, metadata, "shards")
-        if shards is not None:
-            codecs = (_sharded(layout, codecs, chunks, shards),)
-        grid = NamedConfig("regular", {"chunk_shape": list(shards or chunks)})
-        return replace(metadata, chunk_grid=grid, codecs=codecs)
-
-
-def _compressors(
-    value: CodecsLike | Literal["auto"] | EllipsisType,
-) -> tuple[NamedConfig, ...]:
-    if value is None or value is ...:
-        return ()
-    if isinstance(value, str) and value == "auto":
-        value = NamedConfig("zstd", {"level": 0, "checksum": False})
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(map(codec_of, value))
-    return (codec_of(value),)
-
-
-def _lengths(
-    value: Lengths, before: tuple[int, ...] | None, metadata: ArrayMetadata, what: str
-) -> tuple[int, ...]:
-    ndim = len(metadata.shape)
-    if isinstance(value, Mapping):
-        if before is None:
-            msg = f"{what} by name: the array's chunks differ in shape; give a length for each axis"
-            raise MetadataError(msg)
-        names = metadata.dimension_names or (None,) * ndim
-        lengths = tuple(
-            n if name is None else value.get(name, n) for name, n in zip(names, before, strict=True)
-        )
-    else:
-        lengths = (value,) * ndim if isinstance(value, int) else tuple(value)
-    if len(lengths) != ndim:
-        msg = f"{what} {lengths} has {len(lengths)} lengths for {ndim} dimensions"
-        raise MetadataError(msg)
-    if any(n < 1 for n in lengths):
-        msg = f"every length of {what} must be at least 1, got {lengths}"
-        raise MetadataError(msg)
-    return tuple(map(operator.index, lengths))
-
-
-def _sharded(
-    layout: ArrayLayout,
-    codecs: tuple[NamedConfig, ...],
-    chunks: tuple[int, ...],
-    shards: tuple[int, ...] | None,
-) -> NamedConfig:
-    if layout.metadata.zarr_format == 2:  # noqa: PLR2004  it has no name for them
-        raise MetadataError("Zarr v2 has no shards", hint="Convert to v3 first: zlab.convert")
-    if shards is not None and any(s % c for s, c in zip(shards, chunks, strict=True)):
-        raise MetadataError(
-            f"shards {shards} are not multiples of chunks {chunks}",
-            hint="Give both chunks= and shards=, or shards=None",
-        )
-    index: Mapping[str, Any] = {
-        "index_codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "crc32c"},
-        ],
-        "index_location": "end",
-    }
-    if layout.sharding is not None:
-        kept = layout.sharding.configuration
-        index = {name: kept[name] for name in index}
-    return NamedConfig(
-        "sharding_indexed",
-        {"chunk_shape": list(chunks), "codecs": [codec.format() for codec in codecs], **index},
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rechunk:
-    """How one array is written anew.
-
-    Attributes:
-        source: Its layout.
-        target: The new one's.
-        plan: The boxes.
-        held: Bytes that are held while one box is copied.
-        width: Boxes that are copied at once.
-        requests: Chunks of one box that are read or written at once.
-    """
-
-    source: ArrayLayout
-    target: ArrayLayout
-    plan: RechunkPlan
-    held: int
-    width: int
-    requests: int
-
-    @classmethod
-    def fit(cls, source: ArrayLayout, target: ArrayLayout, budget: int) -> _Rechunk:
-        """Chooses boxes for a budget: those that are read most seldom, then most at once.
-
-        Raises:
-            MemoryBudgetError: Not even one target object fits.
-        """
-        itemsize = max(source.dtype.itemsize, 1)
-        smallest = _nbytes(target.objects, target, cropped=True)
-        is_near = source.store.local and target.store.local
-        width = settings.threads
-        requests = 1 if is_near else max(1, settings.fetch_concurrency // width)
-        best: _Rechunk | None = None
-        while True:
-            extra = _extra(source, target, requests)
-            room = budget // width - extra
-            if room >= smallest:
-                plan = plan_rechunk(source.chunks, target.objects, itemsize=itemsize, limit=room)
-                fitted = cls(source, target, plan, plan.nbytes + extra, width, requests)
-                if best is None or plan.reads < best.plan.reads:
-                    best = fitted
-            if width == requests == 1:
-                break
-            requests, width = (requests // 2, width) if requests > 1 else (1, width // 2)
-        if best is None:
-            needed = smallest + _extra(source, target, 1)
-            what = f"a {'shard' if target.sharding else 'chunk'} of {target.path or 'the array'!r}"
-            check_budget(needed, budget, what)
-            raise AssertionError
-        return best
-
-    def boxes(self) -> tuple[int, Iterator[tuple[int, ...]]]:
-        """How many boxes hold something, and which: those that a stored object lies in."""
-        grid = self.plan.boxes
-        if grid.nchunks <= _MAX_BITMAP:
-            marked = np.zeros(grid.shape, bool)
-            for ranges in self._ranges():
-                marked[tuple(slice(r.start, r.stop) for r in ranges)] = True
-            return int(marked.sum()), (coords for coords in grid.coords() if marked[coords])
-        listed = {coords for ranges in self._ranges() for coords in product(*ranges)}
-        return len(listed), iter(sorted(listed))
-
-    def _ranges(self) -> Iterator[tuple[range, ...]]:
-        boxes = self.plan.boxes.axes
-        for coords, _ in stored_objects(self.source):
-            region = self.source.objects.region(coords)
-            yield tuple(
-                range(axis.chunk_at(part.start), axis.chunk_at(part.stop - 1) + 1)
-                for axis, part in zip(boxes, region, strict=True)
-            )
-
-    def copy_box(self, coords: tuple[int, ...]) -> None:
-        """Reads one box and writes it; chunks that are all fill are not stored."""
-        region = parse_region(self.plan.boxes.region(coords), self.source.metadata.shape)
-        box = aligned_empty(region.shape, self.source.dtype)
-        njobs, runs = plan(self.source, region, width=self.requests)
-        read_runs(self.source, runs, box, width=min(self.requests, njobs))
-        # a shard is written by one worker, as a whole
-        split = self.requests if self.target.sharding is None else 1
-        njobs, runs = plan(self.target, region, width=split)
-        write_runs(
-            self.target, runs, box, width=min(self.requests, njobs), write_empty_chunks=False
-        )
-
-
-def _nbytes(grid: Grid, layout: ArrayLayout, *, cropped: bool = False) -> int:
-    """Decoded bytes of the largest chunk of a grid."""
-    lengths = largest_chunk(grid)
-    if cropped:
-        lengths = tuple(map(min, lengths, layout.metadata.shape))
-    return prod(lengths) * max(layout.dtype.itemsize, 1)
-
-
-def _extra(source: ArrayLayout, target: ArrayLayout, requests: int) -> int:
-    """Bytes that copying a box holds beside the box itself.
-
-    A scratch array, all the time. Of what is read: the stored bytes of a chunk, or of neighbours
-    in a shard, while the next ones arrive, and what a chain of codecs makes between. Then, of what
-    is written: the same chain the other way round; of a shard, its encoded chunks and the shard
-    that is put together.
-    """
-    chunk = _nbytes(source.chunks, source)
-    fetched = chunk
-    if source.sharding is not None:
-        fetched = max(chunk, min(settings.coalesce_limit, _nbytes(source.objects, source)))
-    new_chunk = _nbytes(target.chunks, target)
-    written = 3 * new_chunk
-    if target.sharding is not None:
-        written += 2 * _nbytes(target.objects, target)
-    return requests * (max(chunk, new_chunk) + max(2 * fetched + 2 * chunk, written))
 
 
 class _Copy:
@@ -435,13 +170,13 @@ class _Copy:
         self.target = target
         self.target_path = target_path
         self.budget = budget
-        self.rechunks: dict[str, _Rechunk] = {}
+        self.rewrites: dict[str, Rewrite] = {}
         self.groups: dict[str, NodeDocuments] = {}
         self.narrays = 0
         self.nobjects = 0
         self.written = (0, 0)
 
-    def plan(self, change: _Change) -> None:
+    def plan(self, change: Change) -> None:
         """Finds out what is to be done; nothing is written.
 
         Raises:
@@ -454,14 +189,14 @@ class _Copy:
                 continue
             self.narrays += 1
             if not change.is_none:
-                rechunk = self._rechunk(path, documents, change)
-                if rechunk is not None:
-                    self.rechunks[path] = rechunk
+                rewrite = self._rewrite(path, documents, change)
+                if rewrite is not None:
+                    self.rewrites[path] = rewrite
         for key, nbytes in self._verbatim():
             check_budget(nbytes, self.budget, f"the object {key!r}")
             self.nobjects += 1
 
-    def _rechunk(self, path: str, documents: NodeDocuments, change: _Change) -> _Rechunk | None:
+    def _rewrite(self, path: str, documents: NodeDocuments, change: Change) -> Rewrite | None:
         metadata = parse_node(documents, store=self.source.name, path=path)
         if not isinstance(metadata, ArrayMetadata):
             return None
@@ -477,7 +212,7 @@ class _Copy:
         if wanted.chunk_grid == metadata.chunk_grid and configs == before.pipeline(first).configs:
             return None
         after = ArrayLayout(after.node_store, after.path, replace(wanted, codecs=configs))
-        return _Rechunk.fit(before, after, self.budget)
+        return Rewrite.fit(before, after, self.budget)
 
     def _moved(self, key: str) -> str:
         """Where a key of the source lies in the target."""
@@ -486,36 +221,36 @@ class _Copy:
     def _verbatim(self) -> Iterator[tuple[str, int]]:
         """Keys and sizes of the objects that are copied as they are, without documents."""
         for key, nbytes in self.source.list(self.source_path):
-            if key.rpartition("/")[2] not in DOCUMENT_NAMES and not self._is_rechunked(key):
+            if key.rpartition("/")[2] not in DOCUMENT_NAMES and not self._is_rewritten(key):
                 yield key, nbytes
 
-    def _is_rechunked(self, key: str) -> bool:
-        if not self.rechunks:
+    def _is_rewritten(self, key: str) -> bool:
+        if not self.rewrites:
             return False
-        if "" in self.rechunks:
+        if "" in self.rewrites:
             return True
         while "/" in key:
             key = key.rpartition("/")[0]
-            if key in self.rechunks:
+            if key in self.rewrites:
                 return True
         return False
 
     def run(self, progress: Progress | None) -> CopyReport:
         """Copies data, then documents."""
-        planned = {path: (rechunk, *rechunk.boxes()) for path, rechunk in self.rechunks.items()}
+        planned = {path: (rewrite, *rewrite.boxes()) for path, rewrite in self.rewrites.items()}
         steps = Steps(self.nobjects + sum(n for _, n, _ in planned.values()), progress)
         near = self.source.local and self.target.local
         self._carry_objects(steps, settings.threads if near else settings.fetch_concurrency)
         rechunked = []
-        for rechunk, nboxes, boxes in planned.values():
+        for rewrite, nboxes, boxes in planned.values():
 
-            def work(coords: tuple[int, ...], rechunk: _Rechunk = rechunk) -> None:
-                rechunk.copy_box(coords)
+            def work(coords: tuple[int, ...], rewrite: Rewrite = rewrite) -> None:
+                rewrite.copy_box(coords)
                 steps.step()
 
-            units = ((rechunk.held, coords) for coords in boxes)
-            run_bounded(units, work, budget=self.budget, width=rechunk.width)
-            rechunked.append(_report(rechunk, nboxes))
+            units = ((rewrite.held, coords) for coords in boxes)
+            run_bounded(units, work, budget=self.budget, width=rewrite.width)
+            rechunked.append(rewrite.report(nboxes))
         self._publish()
         return CopyReport(
             name_of(self.source, self.source_path),
@@ -543,18 +278,18 @@ class _Copy:
         )
         for key in in_publishing_order(documents):
             path, _, name = key.rpartition("/")
-            if path in self.rechunks:
-                changed = format_node(self.rechunks[path].target.metadata).get(name)
+            if path in self.rewrites:
+                changed = format_node(self.rewrites[path].target.metadata).get(name)
                 if changed is not None:
                     self.target.put(self._moved(key), format_json(changed))
-            elif self.rechunks and name in self.groups.get(path, ()):
+            elif self.rewrites and name in self.groups.get(path, ()):
                 bare = {**self.groups[path][name]}
                 bare.pop(_CONSOLIDATED, None)
                 self.target.put(self._moved(key), format_json(bare))
-            elif not (self.rechunks and name == v2.CONSOLIDATED):
+            elif not (self.rewrites and name == v2.CONSOLIDATED):
                 carry(self.source, key, self.target, self._moved(key))
         self.written = self.target.objects_written, self.target.nbytes_written
-        if self.rechunks:
+        if self.rewrites:
             # a path is longer than those above it
             for path in sorted(self.groups, key=len, reverse=True):
                 if self._is_consolidated(path):
@@ -565,18 +300,3 @@ class _Copy:
         if document is not None:
             return document.get(_CONSOLIDATED) is not None
         return self.source.nbytes(join(path, v2.CONSOLIDATED)) is not None
-
-
-def _report(rechunk: _Rechunk, nboxes: int) -> RechunkedArray:
-    source, target = rechunk.source.node_store, rechunk.target.node_store
-    assert isinstance(source, MeteredStore)  # noqa: S101  they were made in `_Copy._rechunk`
-    assert isinstance(target, MeteredStore)  # noqa: S101
-    return RechunkedArray(
-        rechunk.target.path,
-        nboxes,
-        rechunk.plan.reads_per_chunk,
-        source.objects_read,
-        target.objects_written,
-        source.nbytes_read,
-        target.nbytes_written,
-    )
