@@ -320,3 +320,32 @@ def test_what_does_not_fit_is_told(door: str, selection: Any, words: str) -> Non
     array = zlab.create_array({}, data=np.arange(20).reshape(4, 5), chunks=1)
     with pytest.raises(SelectionError, match=words):
         getattr(array, door)[selection]
+
+
+@pytest.mark.parametrize("shards", [None, (4, 4)])
+@pytest.mark.parametrize(
+    "selection", [..., (slice(1, 6), slice(None, None, -2)), (3,), (slice(2, 2),), (1, 2)]
+)
+def test_reading_into_given_memory(selection: Any, shards: tuple[int, ...] | None) -> None:
+    values = np.arange(49, dtype="i4").reshape(7, 7)
+    array = zlab.create_array({}, data=values, chunks=(2, 2), shards=shards)
+    expected = np.asarray(values[selection])
+    assert array.read(selection).tolist() == expected.tolist()
+    # neither contiguous nor aligned, and what lies between stays
+    memory = np.full((*expected.shape[:-1], 3 * (expected.shape or (1,))[-1]), -1, "i4")
+    out = memory[..., ::3].reshape(()) if expected.ndim == 0 else memory[..., ::3]
+    assert array.read(selection, out=out) is out
+    assert out.tolist() == expected.tolist()
+    assert (memory[..., 1::3] == -1).all()
+
+
+def test_memory_that_does_not_fit_is_not_written() -> None:
+    array = zlab.create_array({}, data=np.arange(6, dtype="i4"))
+    for out in (np.zeros(5, "i4"), np.zeros((6, 1), "i4"), np.zeros(6, "i8"), np.zeros(6, ">i4")):
+        with pytest.raises(SelectionError, match=r"out is .*, and the selection \(6,\) of int32"):
+            array.read(out=out)
+        assert not out.any()
+    frozen = np.zeros(6, "i4")
+    frozen.flags.writeable = False
+    with pytest.raises(SelectionError, match="out is read-only"):
+        array.read(out=frozen)

@@ -16,6 +16,7 @@ from zlab.array.indexing import (
     OrthogonalIndex,
     is_basic,
     is_orthogonal,
+    read_basic,
     select_by_name,
 )
 from zlab.array.resize import appended, resized
@@ -27,8 +28,8 @@ from zlab.engine.nodes import (
     check_writable,
     document_names,
     join,
-    read_documents,
     read_watched,
+    stored_document,
 )
 from zlab.engine.read import read_region
 from zlab.engine.record import tell_made
@@ -309,12 +310,7 @@ class Array:
 
     def metadata_document(self) -> dict[str, Any]:
         """The metadata as they are stored: the v3 document, or v2's documents by file name."""
-        documents = read_documents(self.store, self.path, self.zarr_format)
-        if documents is None:
-            raise NodeNotFoundError(
-                "the array is no longer there", store=self.store.name, key=self.path
-            )
-        return documents["zarr.json"] if self.zarr_format == 3 else documents  # noqa: PLR2004
+        return stored_document(self.store, self.path, self.zarr_format)
 
     def stored_sizes(self) -> NDArray[np.int64]:
         """Stored bytes of every chunk, -1 where it is absent.
@@ -411,6 +407,34 @@ class Array:
             array([3, 4])
         """
         return select_by_name(self, indexers)
+
+    def read(
+        self, selection: BasicSelection = ..., *, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Reads a basic selection, as `array[selection]` does, into memory that is there.
+
+        Args:
+            selection: Integers, slices with steps, an ellipsis; the whole array by default.
+            out: Written to, with any strides; of the selection's shape and the array's dtype.
+                After an error a part of it may be written.
+
+        Returns:
+            `out`, or a new array; never a scalar.
+
+        Raises:
+            SelectionError: The selection does not fit the array, or `out` the selection.
+            ChunkReadError: A chunk that is there could not be read or decoded.
+
+        Example:
+            >>> import numpy as np, zlab
+            >>> array = zlab.create_array({}, data=np.arange(6).reshape(2, 3))
+            >>> frame = np.zeros((2, 4), int)
+            >>> _ = array.read((slice(None), slice(1, 3)), out=frame[:, ::2])
+            >>> frame
+            array([[1, 0, 2, 0],
+                   [4, 0, 5, 0]])
+        """
+        return read_basic(self, selection, out)
 
     def write(
         self, selection: BasicSelection, value: ArrayLike, *, write_empty_chunks: bool = False

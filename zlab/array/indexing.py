@@ -151,6 +151,20 @@ def _block_region(selection: object, chunks: Grid) -> Region:
     return Region(tuple(spans))
 
 
+def read_basic(array: Array, selection: BasicSelection, out: NDArray[Any] | None) -> NDArray[Any]:
+    """Reads a basic selection into given memory; see `Array.read`."""
+    layout = array.layout
+    region = parse_basic(selection, layout.metadata.shape)
+    if out is not None and (out.shape, out.dtype) != (region.shape, layout.dtype):
+        raise SelectionError(
+            f"out is {out.shape} of {out.dtype}, and the selection {region.shape} of {layout.dtype}"
+        )
+    if out is not None and not out.flags.writeable:
+        msg = "out is read-only"
+        raise SelectionError(msg)
+    return read_region(layout, region, out)
+
+
 def select_by_name(array: Array, indexers: Mapping[str, object]) -> Any:
     """Reads a selection whose axes are named; see `Array.isel`."""
     return OrthogonalIndex(array)[indexers]

@@ -46,6 +46,29 @@ def read_documents(
     return find_documents(lambda name: read_document(store, path, name), zarr_format)
 
 
+def stored_document(store: Store, path: str, zarr_format: ZarrFormat) -> dict[str, Any]:
+    """What a node's metadata look like where they are stored.
+
+    Returns:
+        The document, or, of a version that has several, those by file name.
+
+    Raises:
+        NodeNotFoundError: The node is no longer there.
+        MetadataError: They are no JSON objects.
+        StoreError: The store failed.
+    """
+    documents = read_documents(store, path, zarr_format)
+    if documents is None:
+        raise _gone(store, path)
+    return documents.get(v3.DOCUMENT, documents)
+
+
+def _gone(store: Store, path: str) -> NodeNotFoundError:
+    return NodeNotFoundError(
+        "the array or group is no longer there", store=store.name, key=path or None
+    )
+
+
 def read_watched(
     store: Store, path: str, zarr_format: ZarrFormat | None = None
 ) -> tuple[NodeMetadata, Watch] | None:
@@ -249,9 +272,7 @@ def _change_documents(
     with threads.hold(store, path):
         documents = read_documents(store, path, zarr_format)
         if documents is None:
-            raise NodeNotFoundError(
-                "the array or group is no longer there", store=store.name, key=path or None
-            )
+            raise _gone(store, path)
         name, document = changed(documents)
         store.put(join(path, name), format_json(document))
     changes.note(store, path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zlab.engine.nodes import join, read_document, read_watched
 from zlab.engine.watch import Watch, changes
 from zlab.metadata import GroupMetadata, v2
+from zlab.metadata.version import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,11 +104,12 @@ def consolidated_of(
     Raises:
         MetadataError: They cannot be understood.
     """
-    if metadata.zarr_format == 3:  # noqa: PLR2004  v3 has them inline
+    apart = VERSIONS[metadata.zarr_format].consolidated
+    if apart is None:
         nodes = metadata.consolidated
         return None if nodes is None else Consolidated(store, path, nodes, watch)
-    watch = Watch.start(store, path, [v2.CONSOLIDATED])
-    document = read_document(store, path, v2.CONSOLIDATED)
+    watch = Watch.start(store, path, [apart])
+    document = read_document(store, path, apart)
     if document is None:
         return None
     return Consolidated(store, path, v2.parse_consolidated(document), watch)

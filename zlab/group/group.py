@@ -17,8 +17,8 @@ from zlab.engine.nodes import (
     create_node,
     document_names,
     join,
-    read_documents,
     read_watched,
+    stored_document,
 )
 from zlab.engine.watch import Watch
 from zlab.errors import (
@@ -214,12 +214,7 @@ class Group:
 
     def metadata_document(self) -> dict[str, Any]:
         """The metadata as they are stored: the v3 document, or v2's documents by file name."""
-        documents = read_documents(self._store, self._path, self.zarr_format)
-        if documents is None:
-            raise NodeNotFoundError(
-                "the group is no longer there", store=self._store.name, key=self._path
-            )
-        return documents["zarr.json"] if self.zarr_format == 3 else documents  # noqa: PLR2004
+        return stored_document(self._store, self._path, self.zarr_format)
 
     # -- its members
 
