@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tracemalloc
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zlab.config import settings
 from zlab.errors import StoreError, StoreNotFoundError
 from zlab.stores.base import Entry, Listing, Range, Suffix
 from zlab.stores.zip import ZipStore
@@ -251,6 +253,23 @@ def test_compressed_members_of_others_are_read(tmp_path: Path, method: int) -> N
     store.put("c/1", b"x")
     store.close()
     assert ZipStore(tmp_path / "data.zip").get("c/0") == data
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_small_member_that_grows_large_is_refused(tmp_path: Path, method: int) -> None:
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", method) as written:
+        written.writestr("a", bytes(1 << 24))
+    with ZipStore(archive, read_only=True) as store:
+        with settings.override(max_chunk_bytes=1 << 20):
+            tracemalloc.start()
+            with pytest.raises(StoreError, match="max_chunk_bytes"):
+                store.get("a")
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert store.get("a", Range(1 << 23, 10)) == bytes(10)
+        assert peak < 1 << 20
+        assert store.get("a") == bytes(1 << 24)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from zlab.config import settings
 from zlab.errors import StoreError, StoreNotFoundError
 from zlab.stores.base import (
     Entry,
@@ -45,6 +46,7 @@ _LOCAL_HEADER = struct.Struct("<4s2xH18xHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
+_DRAINED_NBYTES = 1 << 20
 # what zipfile and the decompressors raise for bytes that no archive has: RuntimeError for features
 # that they do not know (NotImplementedError is one), ValueError for names and places
 _CORRUPT = (
@@ -167,8 +169,10 @@ class ZipStore:
         try:
             if info.compress_type != zipfile.ZIP_STORED or not hasattr(os, "pread"):
                 with self._lock:
-                    return archive.read(info)[start:stop]
+                    return self._read_through(archive, info, start, stop)
             data = self._read_stored(archive, info, start, stop)
+        except StoreError:
+            raise
         except _CORRUPT as error:
             raise StoreError(
                 f"the member is corrupt, or made by a program that zlab cannot read: {error}",
@@ -311,6 +315,25 @@ class ZipStore:
             parts.append(part)
             start += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_through(
+        self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, start: int, stop: int
+    ) -> bytes:
+        is_compressed = info.compress_type != zipfile.ZIP_STORED
+        if is_compressed and stop - start > settings.max_chunk_bytes:  # a small archive may hold it
+            raise StoreError(
+                f"{stop - start} bytes of a compressed member, more than the "
+                f"{settings.max_chunk_bytes} that settings.max_chunk_bytes allows",
+                store=self.name,
+                key=info.filename,
+                hint="If you trust the archive, raise zlab.settings.max_chunk_bytes",
+            )
+        with archive.open(info) as member:
+            member.seek(start)
+            data = member.read(stop - start)
+            while member.read(_DRAINED_NBYTES):  # the checksum is that of all
+                pass
+            return data
 
     def _begin(self, key: str, *, keep: bool) -> _Draft:
         self._check_open(key)
