@@ -110,6 +110,18 @@ def test_of_a_store_without_versions_refresh_sees_it() -> None:
     assert reader.shape == (2,)
 
 
+def test_of_a_store_without_versions_refresh_forgets_where_chunks_lay() -> None:
+    memory = MemoryStore()
+    values = np.arange(1, 17, dtype="i4")
+    zlab.create_array(memory, data=values, chunks=4, shards=16, compressors=None)
+    reader = zlab.open_array(SilentStore(memory))
+    assert reader[4:8].tolist() == [5, 6, 7, 8]
+    # its first chunk is fill now, so that the others lie elsewhere in the shard
+    twin = MemoryStore(memory.mapping, name="twin")
+    zlab.open_array(twin, mode="r+")[:4] = 0
+    assert reader.refresh()[4:8].tolist() == [5, 6, 7, 8]
+
+
 def test_what_is_unchanged_costs_no_request(store: Store, zarr_format: ZarrFormat) -> None:
     counting = CountingStore(store)
     zlab.create_array(store, path="x", data=np.arange(1, 5), zarr_format=zarr_format)

@@ -140,10 +140,10 @@ class Array:
         return self._known
 
     def refresh(self) -> Self:
-        """Reads the metadata again, whatever is known of them.
+        """Reads the metadata again, and forgets where the chunks of shards lie.
 
         Only what other processes write to a store that has no cheap versions needs it: of local
-        stores every use looks whether the metadata have changed.
+        stores every use looks whether they have changed.
 
         Returns:
             The array itself.
@@ -152,6 +152,8 @@ class Array:
             NodeNotFoundError: There is no array any more.
         """
         self._reload()
+        known = self._known
+        self._known = ArrayLayout(known.node_store, known.path, known.metadata, known.access)
         return self
 
     def _reload(self) -> None:
