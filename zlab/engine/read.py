@@ -100,9 +100,9 @@ def read_into(layout: ArrayLayout, region: Region, box: NDArray[Any]) -> None:
             read_runs(layout, [Run(shard, [job])], box, width=1)
             return
     width = settings.threads if local else settings.fetch_concurrency
-    if local and box.nbytes < _SMALL:
-        width = 1
     njobs, runs = plan(layout, region, width=width)
+    if local and njobs * _chunk_nbytes(layout) < _SMALL:
+        width = 1
     read_runs(layout, runs, box, width=min(width, njobs))
 
 
@@ -126,17 +126,19 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
         Team(runs, work).run(width, caller_works=local)
 
 
-_SMALL = 1 << 16  # bytes of output that are decoded faster than handed over to other threads
+_SMALL = 1 << 16  # bytes that are decoded faster than they are handed over to other threads
 _MOST_LOCAL = 1024  # inner chunks of a run, where a request costs little
 _RUN_NBYTES = 1 << 18  # decoded bytes of a run at least, where its chunks are fetched one by one
 
 
+def _chunk_nbytes(layout: ArrayLayout) -> int:
+    first = (0,) * len(layout.chunks.axes)
+    return prod(layout.chunks.stored_shape(first)) * max(layout.dtype.itemsize, 1)
+
+
 def plan(layout: ArrayLayout, region: Region, *, width: int) -> tuple[int, Iterator[Run]]:
     """How many chunks a region touches, and the runs that read or write them."""
-    chunk_nbytes = prod(layout.chunks.stored_shape((0,) * len(region.spans))) * max(
-        layout.dtype.itemsize, 1
-    )
-    least = max(1, _RUN_NBYTES // chunk_nbytes)
+    least = max(1, _RUN_NBYTES // _chunk_nbytes(layout))
     if layout.sharding is None:
         # of a store that is not local each chunk is a request, and requests wait side by side
         least = least if layout.store.local else 1
