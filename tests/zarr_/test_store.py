@@ -22,6 +22,7 @@ from zlab.testing import CountingStore
 from zlab.zarr import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from zarr.core.buffer import Buffer
@@ -83,8 +84,9 @@ class TestLocal(_StoreTests):
 
 class TestZip(_StoreTests):
     @pytest.fixture
-    def store_kwargs(self, tmp_path: Path) -> dict[str, Any]:
-        return {"store": ZipStore(tmp_path / "store.zip")}
+    def store_kwargs(self, tmp_path: Path) -> Iterator[dict[str, Any]]:
+        with ZipStore(tmp_path / "store.zip") as store:
+            yield {"store": store}
 
     async def test_serializable_store(self, store: Store) -> None:
         store.store.put("a", b"x")
