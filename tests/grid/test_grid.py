@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from zlab.errors import MetadataError, UnknownExtensionError
 from zlab.grid import ChunkKeys, Grid
 from zlab.grid.auto import TARGET_BYTES, auto_chunks
+from zlab.grid.grid import VariableAxis
 from zlab.metadata import NamedConfig
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def test_a_billion_chunks_of_one_run_take_no_memory() -> None:
     assert axis.chunk_at(10**12 + 1) == 5 * 10**11
     assert (axis.start(10**12 - 1), axis.start(10**12)) == (2 * 10**12 - 2, 2 * 10**12)
     assert (axis.size(10**12 - 1), axis.size(10**12)) == (2, 5)
+    assert isinstance(axis, VariableAxis)
+    assert axis.largest == 5
 
 
 @pytest.mark.parametrize("size", [1 << 63, [1 << 63, 1], [1, 1 << 63], True])

@@ -115,6 +115,11 @@ class VariableAxis:
         self._firsts = np.array(firsts, np.int64)
         self._sizes = np.array(sizes, np.int64)
 
+    @property
+    def largest(self) -> int:
+        """The most elements that a chunk is stored with."""
+        return int(self._sizes.max(initial=1))
+
     def start(self, chunk: int) -> int:
         """The first element of a chunk."""
         run = int(np.searchsorted(self._firsts, chunk, side="right")) - 1

@@ -84,6 +84,8 @@ def largest_chunk(grid: Grid) -> tuple[int, ...]:
     return tuple(
         axis.chunk
         if isinstance(axis, RegularAxis)
+        else axis.largest
+        if isinstance(axis, VariableAxis)
         else max((axis.size(c) for c in range(axis.nchunks)), default=1)
         for axis in grid.axes
     )
