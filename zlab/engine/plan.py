@@ -240,7 +240,8 @@ def plan_shard_runs(
 
 def run_length(njobs: int, width: int, least: int = 1) -> int:
     """Jobs in a run: enough to make the hand-over cheap, few enough to share them out evenly."""
-    return max(least, min(64, njobs // (4 * width)))
+    fair = -(-njobs // width)
+    return max(1, min(fair, max(least, min(64, njobs // (4 * width)))))
 
 
 def _batch(shard: tuple[int, ...] | None, jobs: Iterable[ChunkJob], length: int) -> Iterator[Run]:
