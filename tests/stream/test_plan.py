@@ -30,6 +30,18 @@ def test_the_plan_of_10_to_the_12_chunks_is_there_at_once() -> None:
     assert list(islice(plan, 2)) == [(0, 0), (0, 1)]
 
 
+def test_a_plan_says_what_it_is() -> None:
+    array = zlab.create_array(
+        "memory://", shape=(10, 8), chunks=(2, 2), shards=(4, 4), dtype="int8"
+    )
+    assert repr(array.stream_chunks(region=slice(2, 9)).plan) == (
+        "<StreamPlan of 16 chunks in 6 objects, shard by shard>"
+    )
+    assert repr(array.stream_chunks(ordered=False).plan) == (
+        "<StreamPlan of 20 chunks in 6 objects, in any order>"
+    )
+
+
 def test_the_plan_of_more_chunks_than_64_bits_can_count() -> None:
     array = zlab.create_array("memory://", shape=(2**40, 2**40), chunks=(1, 1), dtype="int8")
     array[2**39, 5] = 1

@@ -32,7 +32,7 @@ from zlab.telemetry import ChunkWrite, StreamStart, StreamStop, capture
 from zlab.testing import CountingStore, Fault, FaultStore, InterposedStore, LatencyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -322,10 +322,16 @@ def test_arguments_are_checked_before_the_source_is_asked(bad: dict[str, Any]) -
     assert next(source)
 
 
-def test_a_source_that_cannot_be_iterated() -> None:
-    source: Any = 3
-    with pytest.raises(TypeError, match="not iterable"):
-        make((4,), chunks=(2,)).write_stream(source)
+async def later() -> AsyncIterator[object]:
+    yield (0,), np.zeros(2)
+
+
+@pytest.mark.parametrize(("source", "name"), [(3, "int"), (later(), "async_generator")])
+def test_a_source_that_cannot_be_iterated(source: Any, name: str, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.json"
+    with pytest.raises(TypeError, match=f"with `for`, and {name} cannot be"):
+        make((4,), chunks=(2,)).write_stream(source, checkpoint=checkpoint)
+    assert not checkpoint.exists()
 
 
 def test_an_array_that_was_opened_for_reading() -> None:

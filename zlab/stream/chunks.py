@@ -14,7 +14,7 @@ from zlab.stream.arguments import check_callable, flag, seconds, whole_number
 from zlab.stream.budget import Account
 from zlab.stream.failures import fail, parse_on_error, tell
 from zlab.stream.loader import Chunk, Loader, format_region
-from zlab.stream.plan import StreamPlan
+from zlab.stream.plan import ORDERS, StreamPlan
 from zlab.stream.ranges import Ranges
 from zlab.stream.runs import Runs
 from zlab.stream.state import format_state, parse_state
@@ -38,8 +38,6 @@ By: TypeAlias = Literal["chunk", "shard"]
 
 _LOCAL_RUN = 1 << 20  # decoded bytes that are handed over at once, from a store that is near
 _REMOTE_RUN = 16 << 20  # the same for inner chunks of a shard, fetched by one request
-
-_ORDERS = {"C": "in C order", "shards": "shard by shard", "any": "in any order"}
 
 
 @final
@@ -135,7 +133,7 @@ class ChunkStream(Stream[Chunk]):
         if self.done.count:
             parts.append(f"{self.done.count} of them done")
         parts += [
-            _ORDERS[self.order],
+            ORDERS[self.order],
             f"{self.concurrency} at once",
             f"{self.max_bytes / (1 << 20):g} MiB ahead at most",
         ]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Coords: TypeAlias = tuple[int, ...]
 Order: TypeAlias = Literal["C", "shards", "any"]
 
+ORDERS: dict[Order, str] = {"C": "in C order", "shards": "shard by shard", "any": "in any order"}
+
 _NONE = Ranges()
 _PARTS_KEPT = 4096  # parts of an axis that are remembered, so that most chunks cost a look-up
 
@@ -139,6 +141,10 @@ class StreamPlan:
         self._part = lru_cache(_PARTS_KEPT)(self._part_of_axis)
         self._inside = lru_cache(_PARTS_KEPT)(self._chunks_of_shard)
         self._object_at = lru_cache(_PARTS_KEPT)(self._object_of_axis)
+
+    def __repr__(self) -> str:
+        how = ORDERS[self.order]
+        return f"<StreamPlan of {self.nchunks} chunks in {self.nobjects} objects, {how}>"
 
     def __iter__(self) -> Iterator[Coords]:
         """The coordinates of the chunks; of a stream in any order, those in C order by shard."""

@@ -158,6 +158,9 @@ def write_stream(
         ChunkWriteError: A chunk could not be encoded or put.
         CheckpointError: The checkpoint is another write's, or is broken.
     """
+    if not hasattr(source, "__iter__"):
+        msg = f"a source is iterated with `for`, and {type(source).__name__} cannot be"
+        raise TypeError(msg)
     if not callable(on_error) and on_error not in ("raise", "skip"):
         msg = f"on_error must be 'raise', 'skip' or a function of the error, not {on_error!r:.80}"
         raise ValueError(msg)
