@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,6 +63,12 @@ def test_subscribe() -> None:
     with zlab.telemetry.subscribe(StreamStart, seen.append):
         hub.emit(StreamStart(1, "chunks", "s", "a", 4))
     assert seen == [StreamStart(1, "chunks", "s", "a", 4)]
+
+
+def test_only_what_can_be_called_is_subscribed() -> None:
+    listener: Any = "print"
+    with pytest.raises(TypeError, match="a listener is a function of an event, not 'print'"):
+        zlab.telemetry.subscribe("stream.*", listener)
 
 
 def test_snapshot_starts_to_count_and_disable_stops() -> None:

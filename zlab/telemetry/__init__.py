@@ -161,6 +161,7 @@ def subscribe(what: str | type[E], listener: Callable[[E], object]) -> Subscript
         The subscription: close it, or use it in a `with` block.
 
     Raises:
+        TypeError: The listener cannot be called.
         ValueError: There is no such event.
 
     Example:

@@ -197,8 +197,10 @@ class Hub:
             The subscription: close it, or use it in a `with` block.
 
         Raises:
+            TypeError: The listener cannot be called.
             ValueError: There is no such event.
         """
+        _check_callable(listener)
         if isinstance(what, str):
             types = tuple(
                 kind
@@ -253,6 +255,12 @@ class Hub:
         # another thread of the parent may have held the lock; the child has none of its work
         self._lock = threading.Lock()
         self._in_flight = 0
+
+
+def _check_callable(listener: object) -> None:
+    if not callable(listener):
+        msg = f"a listener is a function of an event, not {listener!r:.80}"
+        raise TypeError(msg)
 
 
 def _name_of(listener: object) -> str:
