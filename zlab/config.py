@@ -31,7 +31,7 @@ def _setting(name: str, default: int) -> Any:
     return field(default_factory=lambda: _from_environment(name, default))
 
 
-_MAY_BE_ZERO = frozenset({"coalesce_gap"})
+_MAY_BE_ZERO = frozenset({"coalesce_gap", "shard_index_age_ms"})
 
 
 @dataclass(slots=True)
@@ -45,6 +45,9 @@ class Settings:
             refused before memory is taken.
         memory_budget: Bytes that all streams of the process may hold at once.
         shard_index_cache: Bytes of shard indices that each open array keeps.
+        shard_index_age_ms: Milliseconds for which an open array believes the index of a shard in a
+            store that tells no versions, as those behind a network; what this process writes it
+            sees at once. An array that is opened with a cache believes it always.
         coalesce_gap: Bytes between two inner chunks of a shard that are read along rather than
             asked for apart; with 0 only neighbours share a request.
         coalesce_limit: Bytes of one request for several inner chunks, at most.
@@ -61,6 +64,7 @@ class Settings:
     max_chunk_bytes: int = _setting("max_chunk_bytes", 1 << 30)
     memory_budget: int = _setting("memory_budget", 1 << 30)
     shard_index_cache: int = _setting("shard_index_cache", 64 << 20)
+    shard_index_age_ms: int = _setting("shard_index_age_ms", 1000)
     coalesce_gap: int = _setting("coalesce_gap", 64 << 10)
     coalesce_limit: int = _setting("coalesce_limit", 16 << 20)
 

@@ -7,7 +7,7 @@ import pickle
 import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,13 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zlab
-from zlab.engine.cache import Cache, forget
+from zlab.engine.cache import Cache, replacing
+from zlab.engine.stamps import stamp
 from zlab.stores.memory import MemoryStore
-from zlab.testing import CountingStore
+from zlab.testing import CountingStore, InterposedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from zlab.stores.base import Store
+    from zlab.testing.stores import Call
 
 SHARDS = pytest.mark.parametrize("shards", [None, 32])
 
@@ -102,7 +106,7 @@ def test_the_bound_holds_and_the_oldest_go_first(
     for number, part, nbytes, is_put in steps:
         key = str(number)
         if is_put:
-            cache.put(store, key, np.zeros(nbytes, "u1"), store.version(key), (part,))
+            cache.put(store, key, np.zeros(nbytes, "u1"), stamp(store, key), (part,))
             model.pop((key, part), None)
             model[key, part] = nbytes
             while sum(model.values()) > 100:
@@ -170,7 +174,8 @@ def test_caches_that_fill_beside_writes_are_all_told(interval: None) -> None:
         thread.start()
     try:
         for _ in range(300):
-            forget(store, "c/0")
+            with replacing(store, "c/0"):
+                pass
     finally:
         stop.set()
         for thread in threads:
@@ -184,3 +189,104 @@ def _interval() -> Iterator[None]:
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
+
+
+def test_a_cache_is_cleared_beside_its_users(interval: None) -> None:
+    store, cache = MemoryStore(), Cache(1 << 10)
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def use() -> None:
+        try:
+            while not stop.is_set():
+                cache.put(store, "c/0", np.zeros(60), None)
+                cache.get(store, "c/0")
+                cache.drop(store, "c/0")
+        except KeyError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(500):
+        cache.clear()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+class Unversioned(InterposedStore):
+    """A store that tells no versions, and calls back after each read of a chunk or shard."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.after_get: Callable[[], None] | None = None
+
+    def version(self, key: str) -> object:
+        del key
+        return None
+
+    def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        answer = proceed(call)
+        if call.operation == "get" and call.key.startswith("c/") and self.after_get:
+            then, self.after_get = self.after_get, None
+            then()
+        return answer
+
+
+@pytest.fixture
+def unversioned() -> Unversioned:
+    return Unversioned(MemoryStore())
+
+
+def test_what_is_written_while_it_is_fetched_is_not_kept(unversioned: Unversioned) -> None:
+    array = zlab.create_array(unversioned, data=np.ones(8, "i4"), chunks=8, compressors=None)
+    reader = zlab.open_array(unversioned, cache=1 << 20)
+    unversioned.after_get = lambda: array.__setitem__(..., 5)
+    assert reader[0] == 1  # what was there when it was asked for
+    assert reader[0] == 5
+    assert reader[0] == 5
+
+
+SHARDED: Any = {"chunks": (8, 8), "shards": (64, 64), "compressors": None, "fill_value": 0}
+DATA = np.arange(64 * 64, dtype="i4").reshape(64, 64)
+# without its first row of chunks, the others lie elsewhere
+MOVED = np.where(np.arange(64)[:, None] < 8, 0, DATA)
+
+
+def test_a_shard_that_this_process_replaces_between_index_and_chunk(
+    unversioned: Unversioned,
+) -> None:
+    array = zlab.create_array(unversioned, data=DATA, **SHARDED)
+    reader = zlab.open_array(unversioned)
+    unversioned.after_get = lambda: array.__setitem__(..., MOVED)
+    np.testing.assert_array_equal(reader[8:16, 8:16], DATA[8:16, 8:16])
+    np.testing.assert_array_equal(reader[...], MOVED)
+
+
+@pytest.mark.parametrize("age", [0, 10**6])
+def test_an_index_is_believed_as_long_as_the_settings_say(
+    unversioned: Unversioned, age: int
+) -> None:
+    zlab.create_array(unversioned, data=DATA, **SHARDED)
+    other: dict[str, bytes] = {}
+    zlab.create_array(other, data=MOVED, **SHARDED)
+    with zlab.settings.override(shard_index_age_ms=age):
+        reader = zlab.open_array(unversioned)
+        np.testing.assert_array_equal(reader[8:16, 8:16], DATA[8:16, 8:16])
+        # as another process does it: nobody here is told
+        unversioned.store.put("c/0/0", other["c/0/0"])
+        right = np.array_equal(reader[8:16, 8:16], DATA[8:16, 8:16])
+    assert right == (age == 0)
+    reader.refresh()
+    np.testing.assert_array_equal(reader[8:16, 8:16], DATA[8:16, 8:16])
+
+
+def test_a_group_that_is_deleted_takes_its_chunks_along(unversioned: Unversioned) -> None:
+    cache = Cache(1 << 20)
+    group = zlab.create_group(unversioned)
+    for value in (1, 2):
+        array = group.create_array("a", shape=8, chunks=8, dtype="i4", overwrite=True)
+        array[...] = value
+        assert zlab.open_array(unversioned, path="a", cache=cache)[0] == value

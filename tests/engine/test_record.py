@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,13 @@ def test_a_read_tells_how_much_came_from_the_cache(shards: int | None) -> None:
         for event in captured.events
         if isinstance(event, CacheHit | CacheMiss) and event.what == "chunk"
     ]
-    assert looked_up == [
-        *((CacheMiss, (0,)), (CacheMiss, (1,)), (CacheMiss, (2,))),
-        *((CacheHit, (0,)), (CacheHit, (2,)), (CacheMiss, (1,)), (CacheMiss, (3,))),
-    ]
+    # how a read is cut into runs is not told here
+    assert Counter(looked_up) == Counter(
+        [
+            *((CacheMiss, (0,)), (CacheMiss, (1,)), (CacheMiss, (2,))),
+            *((CacheHit, (0,)), (CacheHit, (2,)), (CacheMiss, (1,)), (CacheMiss, (3,))),
+        ]
+    )
 
 
 def test_look_ups_are_one_record_a_run() -> None:

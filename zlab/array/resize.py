@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
 from zlab.engine.inventory import stored_objects
 from zlab.engine.layout import ArrayLayout
 from zlab.engine.nodes import write_shape
@@ -52,8 +52,8 @@ def _clear_outside(layout: ArrayLayout, shape: tuple[int, ...]) -> None:
     for coords, _ in list(stored_objects(layout)):
         region = layout.objects.region(coords)
         if any(part.start >= n for part, n in zip(region, shape, strict=True)):
-            layout.store.delete(layout.key(coords))
-            forget(layout.store, layout.key(coords))
+            with replacing(layout.store, layout.key(coords)):
+                layout.store.delete(layout.key(coords))
             continue
         for axis, (part, n) in enumerate(zip(region, shape, strict=True)):
             if part.stop <= n:

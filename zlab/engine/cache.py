@@ -10,14 +10,19 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
 
+from zlab.engine.stamps import stamp, written
 from zlab.telemetry.events import CacheEvict
 from zlab.telemetry.hub import hub
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from zlab.stores.base import Store
@@ -47,10 +52,17 @@ class CacheInfo:
 
 
 class Entry(NamedTuple):
-    """What is kept, and of which version of the object."""
+    """What is kept, and of which version of the object.
+
+    Attributes:
+        array: Decoded, not to be written.
+        stamp: What `engine.stamps` said before the object was read.
+        since: When it was kept, seconds of `time.monotonic`.
+    """
 
     array: NDArray[Any]
-    version: object
+    stamp: object
+    since: float = 0.0
 
 
 class Cache:
@@ -78,13 +90,14 @@ class Cache:
             msg = f"a cache needs room for at least one byte, not {max_nbytes}"
             raise ValueError(msg)
         self._max_nbytes = max_nbytes
-        self.clear()
+        self._lock = threading.Lock()
+        self._reset()
         self._hits = self._misses = self._evictions = 0
 
     def get(self, store: Store, key: str, part: Part = None) -> Entry | None:
         """A valid entry, `None` where there is none."""
         entry = self._entries.get((store, key, part))
-        if entry is None or entry.version != store.version(key):
+        if entry is None or entry.stamp != stamp(store, key):
             with self._lock:
                 self._misses += 1
             return None
@@ -95,7 +108,7 @@ class Cache:
         return entry
 
     def put(
-        self, store: Store, key: str, array: NDArray[Any], version: object, part: Part = None
+        self, store: Store, key: str, array: NDArray[Any], seen: object, part: Part = None
     ) -> None:
         """Keeps an array, which nobody may write any more.
 
@@ -103,7 +116,7 @@ class Cache:
             store: Where the object is.
             key: Its key.
             array: What was decoded.
-            version: What `store.version(key)` said before the object was read.
+            seen: The stamp that was taken before the object was read.
             part: Which part of the object it is.
         """
         if array.nbytes > self._max_nbytes:
@@ -115,7 +128,7 @@ class Cache:
         evicted: list[CacheEvict] = []
         with self._lock:
             self._remove(store, key, part)
-            self._entries[store, key, part] = Entry(array, version)
+            self._entries[store, key, part] = Entry(array, seen, monotonic())
             self._parts.setdefault((store, key), set()).add(part)
             self._nbytes += array.nbytes
             while self._nbytes > self._max_nbytes:
@@ -135,7 +148,15 @@ class Cache:
 
     def clear(self) -> None:
         """Forgets everything."""
+        with self._lock:
+            self._reset()
+
+    def after_fork(self) -> None:
+        """Forgets everything, in a child that a thread may have left the lock to."""
         self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
         self._entries: OrderedDict[tuple[Store, str, Part], Entry] = OrderedDict()
         self._parts: dict[_Object, set[Part]] = {}
         self._nbytes = 0
@@ -166,19 +187,24 @@ _caches: WeakSet[Cache] = WeakSet()
 _caches_lock = threading.Lock()
 
 
-def forget(store: Store, key: str) -> None:
-    """Drops an object that is written or deleted from every cache of the process."""
-    with _caches_lock:
-        caches = tuple(_caches)
-    for cache in caches:
-        cache.drop(store, key)
+@contextmanager
+def replacing(store: Store, key: str) -> Iterator[None]:
+    """A context in which an object is written or deleted: no cache has it afterwards."""
+    try:
+        with written(store, key):
+            yield
+    finally:
+        with _caches_lock:
+            caches = tuple(_caches)
+        for cache in caches:
+            cache.drop(store, key)
 
 
 def _after_fork() -> None:
     global _caches_lock  # noqa: PLW0603  a thread that the child does not have may have held it
     _caches_lock = threading.Lock()
     for cache in _caches:
-        cache.clear()
+        cache.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -191,7 +191,9 @@ def plan_runs(
     """
     pieces = [list(split_axis(axis, span)) for axis, span in zip(grid.axes, spans, strict=True)]
     njobs = prod(map(len, pieces))
-    return njobs, _batch(None, _jobs(pieces), run_length(njobs, width, least))
+    # a few chunks are shared out evenly, each being a request of its own anyway
+    length = min(run_length(njobs, width, least), -(-njobs // width))
+    return njobs, _batch(None, _jobs(pieces), length)
 
 
 def plan_shard_runs(
@@ -240,8 +242,7 @@ def plan_shard_runs(
 
 def run_length(njobs: int, width: int, least: int = 1) -> int:
     """Jobs in a run: enough to make the hand-over cheap, few enough to share them out evenly."""
-    fair = -(-njobs // width)
-    return max(1, min(fair, max(least, min(64, njobs // (4 * width)))))
+    return max(least, min(64, njobs // (4 * width)))
 
 
 def _batch(shard: tuple[int, ...] | None, jobs: Iterable[ChunkJob], length: int) -> Iterator[Run]:

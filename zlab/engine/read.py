@@ -15,6 +15,7 @@ from zlab.config import settings
 from zlab.engine.plan import Run, plan_one, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
+from zlab.engine.stamps import stamp
 from zlab.engine.workers import Team
 from zlab.errors import (
     ChunkError,
@@ -364,15 +365,15 @@ def absent(layout: ArrayLayout, coords: tuple[int, ...]) -> ChunkReadError:
 
 
 class _CachedAs(NamedTuple):
-    """Where in a cache a chunk goes that is about to be fetched, and as which version."""
+    """Where in a cache a chunk goes that is about to be fetched, and what its object's stamp is."""
 
     cache: Cache
     key: str
     part: tuple[int, ...] | None
-    version: object
+    seen: object
 
     def put(self, store: Store, chunk: NDArray[Any]) -> None:
-        self.cache.put(store, self.key, chunk, self.version, self.part)
+        self.cache.put(store, self.key, chunk, self.seen, self.part)
 
 
 def _cache_key(layout: ArrayLayout, coords: tuple[int, ...]) -> tuple[str, tuple[int, ...] | None]:
@@ -406,9 +407,12 @@ def place_cached(
 def _cached_as(layout: ArrayLayout, cache: Cache, run: Run) -> dict[tuple[int, ...], _CachedAs]:
     """What the chunks of a run will be cached as."""
     cached_as: dict[tuple[int, ...], _CachedAs] = {}
+    seen: dict[str, object] = {}
     for job in run.jobs:
         key, part = _cache_key(layout, job.coords)
-        cached_as[job.coords] = _CachedAs(cache, key, part, layout.store.version(key))
+        if key not in seen:
+            seen[key] = stamp(layout.store, key)
+        cached_as[job.coords] = _CachedAs(cache, key, part, seen[key])
     return cached_as
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from operator import itemgetter
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from zlab.codecs.sharding import MISSING
 from zlab.config import settings
 from zlab.engine.cache import Entry
 from zlab.engine.record import tell_look_ups
+from zlab.engine.stamps import stamp
 from zlab.errors import ChunkReadError, CodecError
 from zlab.stores.base import Range, Suffix
 from zlab.telemetry.events import RangeRead, ShardIndexRead
@@ -55,12 +56,16 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
     key = layout.key(shard)
     cache = layout.index_cache
     kept = cache.get(layout.store, key)
+    if kept is not None and _is_old(layout, kept):
+        # the indices of shards inside it too
+        cache.drop(layout.store, key)
+        kept = None
     if hub.watches_caches:
         _tell_look_up(layout, shard, kept)
     if kept is not None:
         return kept
     before = perf_counter()
-    version = layout.store.version(key)
+    seen = stamp(layout.store, key)
     size = sharding.index_nbytes
     at_end = sharding.index_location == "end"
     data = layout.store.get(key, Suffix(size) if at_end else Range(0, size))
@@ -69,8 +74,21 @@ def read_index(layout: ArrayLayout, shard: tuple[int, ...]) -> Entry | None:
         _tell_index(layout, shard, key, 0 if data is None else size, before)
     if index is None:
         return None
-    cache.put(layout.store, key, index, version)
-    return Entry(index, version)
+    cache.put(layout.store, key, index, seen)
+    return Entry(index, seen)
+
+
+def _is_old(layout: ArrayLayout, kept: Entry) -> bool:
+    """Whether another process may have replaced the shard, as far as nobody tells.
+
+    Who asks for a cache has chosen; an index that is kept only to save a request is not believed
+    for long where the store tells no versions.
+    """
+    match kept.stamp:
+        case (None, _) if layout.access.cache is None:
+            return monotonic() - kept.since > settings.shard_index_age_ms / 1000
+        case _:
+            return False
 
 
 def read_places(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64] | None:
@@ -92,7 +110,7 @@ def read_places(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint6
         if read is None:
             return None
         try:
-            found = _Nested(layout, shard, read.version).places(read.array, inside)
+            found = _Nested(layout, shard, read.stamp).places(read.array, inside)
         except _ReplacedError:
             layout.index_cache.drop(layout.store, layout.key(shard))
         else:
@@ -142,7 +160,7 @@ def fetch_from_shard(
                 starts = (offsets[some] - first).tolist()
                 stops = (offsets[some] + lengths[some] - first).tolist()
                 nbytes = int(lengths[some].sum())
-                data = _fetch(layout, shard, read.version, first, max(stops), nbytes, len(stops))
+                data = _fetch(layout, shard, read.stamp, first, max(stops), nbytes, len(stops))
                 for job, start, stop in zip(jobs[some], starts, stops, strict=True):
                     yield job, data[start:stop]
                 done = some.stop
@@ -169,7 +187,7 @@ def _fetch_one(
     ].tolist()
     if start == nbytes == MISSING:
         return None
-    return _fetch(layout, shard, read.version, start, nbytes, nbytes, 1)
+    return _fetch(layout, shard, read.stamp, start, nbytes, nbytes, 1)
 
 
 def _places(
@@ -185,7 +203,7 @@ def _places(
     inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1)
     inside -= np.asarray(layout.first_chunk(shard), np.intp)
     if sharding is not None and sharding.inner is not sharding.innermost:
-        found = _Nested(layout, shard, read.version).places(index, inside)
+        found = _Nested(layout, shard, read.stamp).places(index, inside)
     else:
         found = index[tuple(inside.T)]
     places = found.astype(np.int64)
@@ -215,11 +233,11 @@ class _Piece(NamedTuple):
 class _Nested:
     """Finds chunks in a shard of shards, whose indices are kept as the shard's own is."""
 
-    def __init__(self, layout: ArrayLayout, shard: tuple[int, ...], version: object) -> None:
+    def __init__(self, layout: ArrayLayout, shard: tuple[int, ...], seen: object) -> None:
         self._layout = layout
         self._shard = shard
         self._key = layout.key(shard)
-        self._version = version
+        self._seen = seen
 
     def places(self, index: NDArray[np.uint64], inside: NDArray[np.intp]) -> NDArray[np.uint64]:
         """Offset and length of chunks, `MISSING` twice for those that are absent.
@@ -317,11 +335,11 @@ class _Nested:
         for some in coalesce(offsets, np.full(len(wanted), size, np.int64)):
             first, last = wanted[some.start][0], wanted[some.stop - 1][0]
             nbytes, n = last + size - first, some.stop - some.start
-            data = _fetch(layout, self._shard, self._version, first, nbytes, n * size, n)
+            data = _fetch(layout, self._shard, self._seen, first, nbytes, n * size, n)
             for start, piece in wanted[some]:
                 at = start - first
                 index = codec.decode_index(data[at : at + size])
-                cache.put(layout.store, self._key, index, self._version, _part(piece, depth))
+                cache.put(layout.store, self._key, index, self._seen, _part(piece, depth))
                 yield piece, index
 
 
@@ -333,7 +351,7 @@ def _part(piece: _Piece, depth: int) -> tuple[int, ...]:
 def _fetch(
     layout: ArrayLayout,
     shard: tuple[int, ...],
-    version: object,
+    seen: object,
     start: int,
     nbytes: int,
     nbytes_used: int,
@@ -348,7 +366,7 @@ def _fetch(
     before = perf_counter()
     data = layout.store.get(key, Range(start, nbytes))
     # offsets of an old index mean nothing in a shard that was replaced meanwhile
-    if data is None or layout.store.version(key) != version:
+    if data is None or stamp(layout.store, key) != seen:
         raise _ReplacedError
     if hub.wants(RangeRead):
         now = perf_counter()

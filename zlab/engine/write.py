@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zlab.codecs.fill import is_filled
 from zlab.config import settings
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
 from zlab.engine.locks import threads
 from zlab.engine.read import plan, read_failed, scratch
 from zlab.engine.record import Recorder, array_call
@@ -212,11 +212,11 @@ def _encoded(
 
 
 def _replace(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
-    if data is None:
-        layout.store.delete(key)
-    else:
-        layout.store.put(key, data)
-    forget(layout.store, key)
+    with replacing(layout.store, key):
+        if data is None:
+            layout.store.delete(key)
+        else:
+            layout.store.put(key, data)
 
 
 def _failed(

@@ -16,6 +16,7 @@ from zlab.engine.nodes import (
     read_document,
     read_documents,
 )
+from zlab.engine.stamps import swept
 from zlab.engine.watch import changes
 from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError
 from zlab.group.members import each, read_members
@@ -63,7 +64,8 @@ def create_nodes(
     create_parents(store, root, next(iter(planned.values())).zarr_format)
     if overwrite:
         for path in _topmost(planned):
-            store.delete_prefix(join(root, path))
+            with swept():
+                store.delete_prefix(join(root, path))
             changes.note(store, join(root, path), below=True)
 
     def write(path: str) -> None:
@@ -213,7 +215,8 @@ def delete_node(store: Store, path: str) -> None:
         raise NodeNotFoundError("there is no array or group", store=store.name, key=path)
     for name in documents:
         store.delete(join(path, name))
-    store.delete_prefix(path)
+    with swept():
+        store.delete_prefix(path)
     changes.note(store, path, below=True)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from zlab.codecs.fill import is_filled
 from zlab.config import settings
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
 from zlab.engine.locks import threads
 from zlab.engine.plan import Run, plan_runs
 from zlab.engine.read import fetch_run, read_failed, scratch
@@ -729,11 +729,11 @@ class _Writer:
     def _do_put(self, assembly: Assembly, data: Buffer | None) -> None:
         """Puts an object, or deletes one of nothing but the fill value; then records it."""
         store, key = self._layout.store, self._layout.key(assembly.coords)
-        if data is None:
-            store.delete(key)
-        else:
-            store.put(key, data)
-        forget(store, key)
+        with replacing(store, key):
+            if data is None:
+                store.delete(key)
+            else:
+                store.put(key, data)
         with self._lock:
             self._nchunks_done += assembly.nchunks
             if data is None:

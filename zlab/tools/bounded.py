@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
+from zlab.engine.stamps import swept
 from zlab.engine.workers import Team
 from zlab.errors import MemoryBudgetError
 from zlab.tools.nbytes import format_nbytes, parse_nbytes
@@ -168,20 +169,21 @@ class MeteredStore:
     def put(self, key: str, value: Buffer) -> None:
         """As `Store.put`."""
         # caches know the object by the store inside
-        forget(self.store, key)
-        self.store.put(key, value)
+        with replacing(self.store, key):
+            self.store.put(key, value)
         with self._lock:
             self.objects_written += 1
             self.nbytes_written += len(value)
 
     def delete(self, key: str) -> None:
         """As `Store.delete`."""
-        forget(self.store, key)
-        self.store.delete(key)
+        with replacing(self.store, key):
+            self.store.delete(key)
 
     def delete_prefix(self, prefix: str) -> None:
         """As `Store.delete_prefix`."""
-        self.store.delete_prefix(prefix)
+        with swept():
+            self.store.delete_prefix(prefix)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """As `Store.list`."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from zlab.codecs.sharding import MISSING
 from zlab.config import settings
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
 from zlab.engine.read import scratch
 from zlab.errors import StoreError, ZlabError
 from zlab.grid import Grid
@@ -274,8 +274,8 @@ class ArrayCheck:
         parts: dict[Coords, Buffer] = {
             inner: view[offset : offset + nbytes] for offset, nbytes, inner in places.inside
         }
-        forget(store, item.key)
-        store.put(item.key, sharding.assemble(parts))
+        with replacing(store, item.key):
+            store.put(item.key, sharding.assemble(parts))
         return True
 
 

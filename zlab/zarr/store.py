@@ -15,7 +15,8 @@ from zarr.abc.store import Store as AbstractStore
 from zarr.core.buffer import Buffer, default_buffer_prototype
 
 from zlab.config import settings
-from zlab.engine.cache import forget
+from zlab.engine.cache import replacing
+from zlab.engine.stamps import swept
 from zlab.errors import StoreError
 from zlab.stores.base import Range, Suffix
 from zlab.stores.base import Store as ZlabStore
@@ -118,14 +119,14 @@ class Store(AbstractStore):
         if not isinstance(given, Buffer):
             msg = f"a value must be a Buffer of zarr-python, not {type(given).__name__!r}"
             raise TypeError(msg)
-        self.store.put(key, bytes_of(value))
-        forget(self.store, key)
+        with replacing(self.store, key):
+            self.store.put(key, bytes_of(value))
 
     def delete_sync(self, key: str) -> None:
         """Removes the object; one that does not exist is no error."""
         self._check_writable()
-        self.store.delete(key)
-        forget(self.store, key)
+        with replacing(self.store, key):
+            self.store.delete(key)
 
     def _get(self, key: str, byte_range: object) -> Bytes | None:
         match byte_range:
@@ -209,10 +210,8 @@ class Store(AbstractStore):
         await _in_thread(lambda: self._delete_below(prefix.rstrip("/")))
 
     def _delete_below(self, prefix: str) -> None:
-        keys = [entry.key for entry in self.store.list(prefix)]
-        self.store.delete_prefix(prefix)
-        for key in keys:
-            forget(self.store, key)
+        with swept():
+            self.store.delete_prefix(prefix)
 
     async def list(self) -> AsyncIterator[str]:
         """All keys."""
