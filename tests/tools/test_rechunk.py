@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zlab.errors import MetadataError
 from zlab.grid import Grid
 from zlab.metadata import NamedConfig
 from zlab.tools.rechunk import plan_rechunk
@@ -127,3 +128,19 @@ def test_an_array_of_a_million_million_chunks_is_planned_at_once() -> None:
 def test_an_array_without_axes_is_one_box() -> None:
     plan = plan_rechunk(Grid.regular((), ()), Grid.regular((), ()), itemsize=8, limit=1)
     assert (list(plan.boxes.coords()), plan.reads, plan.nbytes) == ([()], 1, 8)
+
+
+def test_an_axis_too_long_to_be_planned_is_told_at_once() -> None:
+    runs = [[1, 5 * 10**8], [2, 25 * 10**7]]
+    config = NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": [runs]})
+    grid = Grid.parse(config, (10**9,))
+    with pytest.raises(MetadataError, match="750000000 chunks of several sizes"):
+        plan_rechunk(grid, Grid.regular((10**9,), (100,)), itemsize=4, limit=1 << 20)
+
+
+def test_a_billion_equal_chunks_are_planned_at_once() -> None:
+    config = NamedConfig("rectilinear", {"kind": "inline", "chunk_shapes": [[[1, 10**9]]]})
+    plan = plan_rechunk(
+        Grid.parse(config, (10**9,)), Grid.regular((10**9,), (100,)), itemsize=4, limit=1 << 20
+    )
+    assert plan.reads_per_chunk == 1

@@ -83,7 +83,7 @@ def _room(layout: ArrayLayout, shape: tuple[int, ...]) -> NDArray[Any]:
     except (MemoryError, ValueError) as error:
         nbytes = prod(shape) * layout.dtype.itemsize
         raise MemoryBudgetError(
-            f"{layout.path!r} of {layout.store.name}: the {nbytes} bytes of a selection of shape "
+            f"{layout.path or '/'!r} of {layout.store.name}: the {nbytes} bytes of a selection of shape "
             f"{shape} do not fit into memory",
             needed=nbytes,
             budget=settings.memory_budget,

@@ -280,6 +280,8 @@ def _parse_axis(length: int, value: object) -> Axis:
             msg = f"chunk grid 'rectilinear': sizes must be whole numbers above 0, got {item!r:.80}"
             raise MetadataError(msg)
         runs.append((size, count))
+    if len({size for size, _ in runs}) == 1 and sum(size * count for size, count in runs) >= length:
+        return RegularAxis(length, runs[0][0])
     axis = VariableAxis(length, runs)
     # an axis of length 0 has no chunk, but codecs are resolved for the shape that one would have
     return axis if axis.nchunks else RegularAxis(length, 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import gcd, lcm, prod
 from typing import TYPE_CHECKING
 
+from zlab.errors import MetadataError
 from zlab.grid import Grid
 from zlab.grid.grid import RegularAxis, VariableAxis
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from zlab.grid import Axis
+
+MOST_EDGES = 1 << 22
+"""Chunks of an axis that has chunks of several sizes, which are looked at one by one."""
 
 LEAST_NBYTES = 1 << 20
 """Bytes of a box at least, if there are as many: less costs more to hand over than to copy."""
@@ -49,6 +53,9 @@ def plan_rechunk(source: Grid, target: Grid, *, itemsize: int, limit: int) -> Re
         itemsize: Bytes of one element.
         limit: Decoded bytes that a box should have at most. One target object may have more.
 
+    Raises:
+        MetadataError: An axis has more chunks of several sizes than can be looked at one by one.
+
     Returns:
         A plan in which every box is within the limit, or is one target object.
 
@@ -61,6 +68,12 @@ def plan_rechunk(source: Grid, target: Grid, *, itemsize: int, limit: int) -> Re
         4
     """
     pairs = list(zip(source.axes, target.axes, strict=True))
+    for axis in (*source.axes, *target.axes):
+        if not isinstance(axis, RegularAxis) and axis.nchunks > MOST_EDGES:
+            msg = f"an axis of {axis.nchunks} chunks of several sizes is too long to be planned"
+            raise MetadataError(
+                msg, hint="Copy it as it is, or read it in parts with stream_chunks()"
+            )
     lengths = [_largest(axis) for axis in target.axes]
     costs = [_reads(s, t, n) for (s, t), n in zip(pairs, lengths, strict=True)]
     while (better := _improved(pairs, lengths, costs, limit // max(itemsize, 1))) is not None:
