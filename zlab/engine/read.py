@@ -83,8 +83,8 @@ def _room(layout: ArrayLayout, shape: tuple[int, ...]) -> NDArray[Any]:
     except (MemoryError, ValueError) as error:
         nbytes = prod(shape) * layout.dtype.itemsize
         raise MemoryBudgetError(
-            f"{layout.path or '/'!r} of {layout.store.name}: the {nbytes} bytes of a selection of shape "
-            f"{shape} do not fit into memory",
+            f"{layout.path or '/'!r} of {layout.store.name}: the {nbytes} bytes of a selection of "
+            f"shape {shape} do not fit into memory",
             needed=nbytes,
             budget=settings.memory_budget,
             hint="Select less, or read it in parts with stream_chunks() or stream_slices()",
