@@ -94,6 +94,21 @@ def stream(library: Library, dataset: Dataset, place: Path, setting: Setting) ->
     return timed(total, bound_nbytes=setting.max_nbytes)
 
 
+def stream_slices(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """The sum of all values, one position of the first axis after the other."""
+    return _summed(library.total_by_slices(dataset, place, setting), dataset, place)
+
+
+def stream_async(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """The sum of all values, chunk by chunk with `async for`."""
+    return _summed(library.total_async(dataset, place, setting), dataset, place)
+
+
+def pipeline(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """The sum of all values, chunk by chunk through a pipeline."""
+    return _summed(library.total_of_pipeline(dataset, place, setting), dataset, place)
+
+
 def read_and_sum(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """The sum of all values, of the whole array in memory."""
     array = library.open(place, setting)
@@ -118,6 +133,16 @@ def list_members(library: Library, members: Members, place: Path, _setting: Sett
 def write_all(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
     """A new array, all of it written; creating it is not counted."""
     return _written(library, dataset, place, setting, lambda put, values: put(..., values))
+
+
+def write_chunks(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
+    """A new array, written chunk by chunk."""
+    places = [region for _, region in dataset.places()]
+
+    def fill(write: Callable[[Any], object], values: Any) -> None:
+        write((region, values[region]) for region in places)
+
+    return _written(library, dataset, place, setting, fill, library.create_for_chunks)
 
 
 def write_rows(library: Library, dataset: Dataset, place: Path, setting: Setting) -> Task:
@@ -190,10 +215,14 @@ OPERATIONS: dict[str, Callable[[Library, Any, Path, Setting], Task]] = {
         read_by_threads,
         read_again,
         stream,
+        stream_slices,
+        stream_async,
+        pipeline,
         read_and_sum,
         open_array,
         list_members,
         write_all,
+        write_chunks,
         write_rows,
         round_trip,
         import_library,
@@ -208,21 +237,28 @@ def _written(
     dataset: Dataset,
     place: Path,
     setting: Setting,
-    fill: Callable[[Callable[[Any, Any], object], Any], object],
+    fill: Callable[[Any, Any], object],
+    create: Callable[[Dataset, Path], object] | None = None,
 ) -> Task:
     target = _target(place)
     values = np.array(dataset.expected(place))
+    create = create or library.create
 
     def run() -> Cost:
         shutil.rmtree(target, ignore_errors=True)
-        put = library.create(dataset, target)
+        write = create(dataset, target)
         begun = Cost.now()
-        fill(put, values)
+        fill(write, values)
         return begun.since()
 
     run()
     _check(library.open(target, setting).read(...), dataset, place)
     return Task(run)
+
+
+def _summed(total: Callable[[], int], dataset: Dataset, place: Path) -> Task:
+    np.testing.assert_equal(total(), int(dataset.expected(place).sum(dtype=np.uint64)))
+    return timed(total)
 
 
 def _target(place: Path) -> Path:

@@ -66,6 +66,8 @@ def _against_reading(title: str, dataset: str) -> Row:
         dataset,
         (
             Contender("zlab, stream", "zlab", "stream"),
+            Contender("zlab, async for", "zlab", "stream_async"),
+            Contender("zlab, pipeline", "zlab", "pipeline"),
             Contender("zlab, read at once", "zlab", "read_and_sum"),
             *(Contender(name, name, "stream") for name in STREAMERS[1:]),
         ),
@@ -114,6 +116,9 @@ STREAMS = (
     _against_reading("sum, 1 MiB chunks", "zstd"),
     _against_reading("sum, 32 kB chunks", "small"),
     _against_reading("sum, sharded", "sharded"),
+    _row("sum, one position of the first axis at a time", "zstd", "stream_slices", STREAMERS),
+    _row("write chunk by chunk, 1 MiB chunks", "zstd", "write_chunks"),
+    _row("write chunk by chunk, sharded", "sharded", "write_chunks"),
     _row("sum, ten times the budget", "long", "stream", STREAMERS, Setting(max_nbytes=27_000_000)),
     *(
         _row(

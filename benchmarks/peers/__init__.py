@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
+    from typing import TypeAlias
 
     from benchmarks.datasets import Dataset
+
+    Entries: TypeAlias = Iterable[tuple[tuple[slice, ...], Any]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,40 @@ class Library(ABC):
         return lambda: sum(
             int(np.asarray(array.read_chunk(*chunk)).sum(dtype=np.uint64)) for chunk in places
         )
+
+    def total_by_slices(self, dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:
+        """The same, one position of the first axis after the other."""
+        array, rows = self.open(place, setting), dataset.shape[0]
+        return lambda: sum(
+            int(np.asarray(array.read(slice(row, row + 1))).sum(dtype=np.uint64))
+            for row in range(rows)
+        )
+
+    def total_async(self, dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:  # noqa: ARG002  for those who can
+        """The same by `async for`."""
+        self.cannot("has no asynchronous streams")
+
+    def total_of_pipeline(
+        self,
+        dataset: Dataset,  # noqa: ARG002  for those who can
+        place: Path,  # noqa: ARG002
+        setting: Setting,  # noqa: ARG002
+    ) -> Callable[[], int]:
+        """The same in the stages of a pipeline."""
+        self.cannot("has no pipelines")
+
+    def create_for_chunks(self, dataset: Dataset, place: Path) -> Callable[[Entries], object]:
+        """Creates an array; what is returned writes it chunk by chunk.
+
+        For a library without write streams it is the loop that its users write.
+        """
+        put = self.create(dataset, place)
+
+        def write(entries: Entries) -> None:
+            for region, values in entries:
+                put(region, values)
+
+        return write
 
     def cannot(self, reason: str) -> NoReturn:
         """Refuses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.datasets import Dataset
-    from benchmarks.peers import Setting
+    from benchmarks.peers import Entries, Setting
+    from zlab.stream import Chunk, Slice
 
 
 class _Zlab(Library):
@@ -34,7 +36,34 @@ class _Zlab(Library):
     def total(self, _dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:
         array = _open(place, setting)
         stream = array.stream_chunks(max_bytes=setting.max_nbytes)
-        return lambda: sum(int(chunk.data.sum(dtype=np.uint64)) for chunk in stream)
+        return lambda: sum(_sum(chunk) for chunk in stream)
+
+    def total_by_slices(
+        self, _dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], int]:
+        stream = _open(place, setting).stream_slices(0)
+        return lambda: sum(_sum(part) for part in stream)
+
+    def total_async(self, _dataset: Dataset, place: Path, setting: Setting) -> Callable[[], int]:
+        stream = _open(place, setting).stream_chunks()
+
+        async def total() -> int:
+            return sum([_sum(chunk) async for chunk in stream])
+
+        return lambda: asyncio.run(total())
+
+    def total_of_pipeline(
+        self, _dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], int]:
+        stream = _open(place, setting).stream_chunks()
+        return lambda: sum(zlab.pipeline(stream, _sum, workers=zlab.settings.threads))
+
+    def create_for_chunks(self, dataset: Dataset, place: Path) -> Callable[[Entries], object]:
+        return dataset.create(place).write_stream
+
+
+def _sum(part: Chunk | Slice) -> int:
+    return int(part.data.sum(dtype=np.uint64))
 
 
 def _open(place: Path, setting: Setting) -> zlab.Array:
