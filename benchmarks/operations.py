@@ -140,7 +140,8 @@ def write_chunks(library: Library, dataset: Dataset, place: Path, setting: Setti
     places = [region for _, region in dataset.places()]
 
     def fill(write: Callable[[Any], object], values: Any) -> None:
-        write((region, values[region]) for region in places)
+        # in memory of their own, as what is computed or received
+        write((region, np.ascontiguousarray(values[region])) for region in places)
 
     return _written(library, dataset, place, setting, fill, library.create_for_chunks)
 
