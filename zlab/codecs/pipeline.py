@@ -37,8 +37,8 @@ _SHARDING = "sharding_indexed"
 # a decoder takes longer to look at an output than a chunk of this many bytes takes to copy
 _COPIED_NBYTES = 32 << 10
 
-# decoded bytes, and chunks, that a codec decodes at one go: enough that threads seldom wait for
-# each other, few enough to stay in a core's cache until they are copied to their places
+# decoded bytes, and chunks, of a batch: enough that threads seldom wait for each other where a
+# codec decodes them at one go, few enough to stay in a core's cache until they are placed
 _BATCH_NBYTES = 256 << 10
 _BATCH_LENGTH = 64
 
@@ -56,7 +56,7 @@ class Pipeline:
         label: The names of the codecs, for people.
         sharding: The sharding codec, where it stands alone, so that an inner chunk can be read
             by its range of bytes.
-        batch_length: Chunks that `decode_batch` should be given at once, 1 where it cannot be.
+        batch_length: Chunks that should be fetched, and then decoded, together.
 
     Example:
         >>> import numpy as np
@@ -99,9 +99,7 @@ class Pipeline:
         self._decode_many: Callable[[Sequence[Buffer]], Sequence[Buffer] | None] | None = None
         if len(self._decoders) == 1 and chunk.nbytes:
             self._decode_many = getattr(self._decoders[0], "decode_many", None)
-        self.batch_length = 1
-        if self._decode_many is not None:
-            self.batch_length = max(1, min(_BATCH_LENGTH, _BATCH_NBYTES // chunk.nbytes))
+        self.batch_length = max(1, min(_BATCH_LENGTH, _BATCH_NBYTES // max(chunk.nbytes, 1)))
         self._largest = max(chunk.nbytes, *(codec.encoded.nbytes for codec in self.array_codecs), 0)
         # where shards stand alone, their inner chunks are looked at one by one
         self._too_large = self.sharding is None and self._largest > settings.max_chunk_bytes
