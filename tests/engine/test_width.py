@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import zlab
+from zlab.engine.workers import shared_cores
 from zlab.stores.memory import MemoryStore
 from zlab.testing import InterposedStore
 
@@ -54,4 +55,13 @@ def test_what_is_soon_decoded_is_decoded_by_the_caller(selection: Any) -> None:
     store.watches = True
     with zlab.settings.override(threads=2):
         assert (array[selection] == 1).all()
+    assert store.threads == {threading.get_ident()}
+
+
+def test_a_read_beside_others_takes_no_more_threads_than_there_are_cores() -> None:
+    store = Meeting(1)
+    array = zlab.create_array(store, data=np.ones((64, 4096), "i4"), chunks=(64, 256))
+    store.watches = True
+    with zlab.settings.override(threads=2), shared_cores(), shared_cores():
+        assert array[5].sum() == 4096
     assert store.threads == {threading.get_ident()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zlab.engine.workers import Team
+from zlab.engine.workers import Team, shared_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +78,15 @@ def test_a_team_may_wait_for_another() -> None:
 
     Team(range(20), outer).run(8, caller_works=False)
     assert sorted(done) == list(range(200))
+
+
+def test_calls_at_once_know_of_each_other() -> None:
+    with shared_cores() as first:
+        with shared_cores() as second:
+            assert (first, second) == (0, 1)
+        with pytest.raises(KeyError), shared_cores():
+            raise KeyError
+        with shared_cores() as fourth:
+            assert fourth == 1
+    with shared_cores() as last:
+        assert last == 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -96,14 +96,16 @@ class Cache:
 
     def get(self, store: Store, key: str, part: Part = None) -> Entry | None:
         """A valid entry, `None` where there is none."""
-        entry = self._entries.get((store, key, part))
+        place = store, key, part
+        entry = self._entries.get(place)
         if entry is None or entry.stamp != stamp(store, key):
             with self._lock:
                 self._misses += 1
             return None
         with self._lock:
-            if (store, key, part) in self._entries:
-                self._entries.move_to_end((store, key, part))
+            # another thread may have dropped it meanwhile
+            with suppress(KeyError):
+                self._entries.move_to_end(place)
             self._hits += 1
         return entry
 

@@ -16,7 +16,7 @@ from zlab.engine.plan import Run, plan_one, plan_runs, plan_shard_runs
 from zlab.engine.record import Recorder, array_call
 from zlab.engine.shards import fetch_from_shard
 from zlab.engine.stamps import stamp
-from zlab.engine.workers import Team
+from zlab.engine.workers import Team, shared_cores
 from zlab.errors import (
     ChunkError,
     ChunkReadError,
@@ -112,7 +112,10 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
     if width == 0:
         return
     local = layout.store.local
-    with array_call(layout, "read", box.nbytes) as call:
+    with array_call(layout, "read", box.nbytes) as call, shared_cores() as others:
+        if local:
+            # threads of the user's that read too are workers already
+            width = max(1, min(width, settings.threads - others))
         if local and width == 1:
             for run in runs:
                 _read_run(layout, run, box, None, call)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     Task = Callable[[], None]
 
@@ -42,7 +43,16 @@ class Workers:
             self._idle.release()
 
 
+class _Callers:
+    """Calls that share the machine's cores just now."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lock = threading.Lock()
+
+
 _workers = Workers()
+_callers = _Callers()
 
 
 def submit(task: Task) -> None:
@@ -50,9 +60,24 @@ def submit(task: Task) -> None:
     _workers.submit(task)
 
 
+@contextmanager
+def shared_cores() -> Iterator[int]:
+    """A context for a call that keeps cores busy; it gives how many other calls do so already."""
+    callers = _callers
+    with callers.lock:
+        others = callers.count
+        callers.count += 1
+    try:
+        yield others
+    finally:
+        with callers.lock:
+            callers.count -= 1
+
+
 def _after_fork() -> None:
-    global _workers  # noqa: PLW0603  the threads of the parent do not exist in the child
+    global _workers, _callers  # noqa: PLW0603  the threads of the parent do not exist in the child
     _workers = Workers()
+    _callers = _Callers()
 
 
 if hasattr(os, "register_at_fork"):

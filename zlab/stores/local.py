@@ -113,7 +113,8 @@ class LocalStore:
         return isinstance(other, LocalStore) and self.name == other.name
 
     def __hash__(self) -> int:
-        return hash((LocalStore, self.name))
+        # a string keeps its own, and caches ask several times a chunk
+        return hash(self.name)
 
     def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
         """The object's bytes, or those of a range; `None` only where there is no such file.
