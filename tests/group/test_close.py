@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,3 +83,15 @@ def test_tools_close_what_they_open(tmp_path: Path) -> None:
     zlab.convert(tmp_path / "b.zip", tmp_path / "c.zip", zarr_format=2)
     assert zlab.verify(tmp_path / "c.zip", repair=True).ok
     assert zlab.open_group(tmp_path / "c.zip").array("x")[...].tolist() == [0, 1, 2]
+
+
+def test_what_is_gone_is_still_shown_in_a_notebook(tmp_path: Path) -> None:
+    group = zlab.create_group(tmp_path / "a.zarr")
+    array = group.create_array("x", data=np.arange(3))
+    del group["x"]
+    assert "no longer there" in array._repr_html_()
+    assert "shape=(3,)" in repr(array)
+    shutil.rmtree(tmp_path / "a.zarr")
+    for handle in (array, group):
+        assert "has vanished" in handle._repr_html_()
+        assert "a.zarr" in repr(handle)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from zlab.array import streaming
 from zlab.array.attributes import Attributes
-from zlab.array.html import Info, array_html, array_rows
+from zlab.array.html import Info, array_html, array_rows, gone_html
 from zlab.array.indexing import (
     BlockIndex,
     CoordinateIndex,
@@ -36,7 +36,7 @@ from zlab.engine.record import tell_made
 from zlab.engine.selection import parse_basic
 from zlab.engine.watch import Watch
 from zlab.engine.write import write_region
-from zlab.errors import NodeNotFoundError, StaleMetadataWarning
+from zlab.errors import NodeNotFoundError, StaleMetadataWarning, StoreError
 from zlab.metadata import ArrayMetadata
 from zlab.stores.base import close
 from zlab.stream import write_stream
@@ -653,7 +653,10 @@ class Array:
         )
 
     def _repr_html_(self) -> str:
-        return array_html(self)
+        try:
+            return array_html(self)
+        except (NodeNotFoundError, StoreError) as error:
+            return gone_html(self, error)
 
     def _change_attributes(self, change: Change) -> None:
         layout = self.writable_layout()

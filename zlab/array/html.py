@@ -88,6 +88,11 @@ def page(body: str) -> str:
     return f'{STYLE}<div class="zlab">{body}</div>'
 
 
+def gone_html(node: object, error: Exception) -> str:
+    """What a notebook shows of a node that is no longer there, or cannot be looked at."""
+    return page(f'<div class="zlab-title">{escape(repr(node))}</div><p>{escape(str(error))}</p>')
+
+
 def format_nbytes(nbytes: float) -> str:
     """A size for people.
 

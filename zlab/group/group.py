@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 import numpy as np
 
 from zlab.array import Array, Attributes, create_array
-from zlab.array.html import Info, attribute_rows, page, table
+from zlab.array.html import Info, attribute_rows, gone_html, page, table
 from zlab.engine.access import Access
 from zlab.engine.nodes import (
     change_attributes,
@@ -26,6 +26,7 @@ from zlab.errors import (
     NodeExistsError,
     NodeNotFoundError,
     StaleMetadataWarning,
+    StoreError,
 )
 from zlab.group.consolidated import consolidated_of
 from zlab.group.hierarchy import (
@@ -665,6 +666,12 @@ class Group:
         return _rebuild, (*state, self._watch)
 
     def _repr_html_(self) -> str:
+        try:
+            return self._html()
+        except (NodeNotFoundError, StoreError) as error:
+            return gone_html(self, error)
+
+    def _html(self) -> str:
         info = self.info
         title = f'<div class="zlab-title"><b>{escape(info.title)}</b></div>'
         tree = tree_html(self.tree(level=None if self.consolidated else _SHOWN_LEVELS).bounded())
