@@ -138,6 +138,19 @@ def _merged(
     """The chunk as it is to be stored: the part, on top of the old chunk or of fill."""
     if job.whole:
         return part
+    whole = stored_chunk(layout, job.coords, pipeline, old)
+    whole[job.source] = part
+    return whole
+
+
+def stored_chunk(
+    layout: ArrayLayout, coords: tuple[int, ...], pipeline: Pipeline, old: Buffer | None
+) -> NDArray[Any]:
+    """A chunk as it is stored, or of fill: in this thread's scratch array, to be changed there.
+
+    Raises:
+        ChunkReadError: What is stored cannot be decoded.
+    """
     whole = scratch(pipeline.chunk.shape, pipeline.chunk.dtype)
     if old is None:
         whole[...] = layout.fill
@@ -145,8 +158,7 @@ def _merged(
         try:
             pipeline.decode(old, whole)
         except CodecError as error:
-            raise read_failed(layout, job.coords, error) from error
-    whole[job.source] = part
+            raise read_failed(layout, coords, error) from error
     return whole
 
 
@@ -172,13 +184,13 @@ def _write_chunks(
                 encoded = perf_counter()
                 # a partial write that has read the old bytes must not undo this one
                 with threads.hold(store, key):
-                    _replace(layout, key, data)
+                    replace_object(layout, key, data)
             else:
                 with layout.access.locks.hold(store, key):
                     old = store.get(key)
                     data = _encoded(layout, pipeline, job, part, old, write_empty_chunks)
                     encoded = perf_counter()
-                    _replace(layout, key, data)
+                    replace_object(layout, key, data)
             if recorder is not None:
                 recorder.add(
                     job.coords,
@@ -211,7 +223,8 @@ def _encoded(
     return pipeline.encode(chunk)
 
 
-def _replace(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
+def replace_object(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
+    """Puts a stored object, or deletes one that holds nothing but the fill value."""
     with replacing(layout.store, key):
         if data is None:
             layout.store.delete(key)
@@ -222,15 +235,19 @@ def _replace(layout: ArrayLayout, key: str, data: Buffer | None) -> None:
 def _failed(
     layout: ArrayLayout, coords: tuple[int, ...], error: ZlabError, recorder: Recorder | None
 ) -> ChunkError:
-    failure = error if isinstance(error, ChunkError) else _write_failed(layout, coords, error)
+    failure = error if isinstance(error, ChunkError) else write_failed(layout, coords, error)
     if recorder is not None:
         recorder.fail(failure)
     return failure
 
 
-def _write_failed(
-    layout: ArrayLayout, coords: tuple[int, ...], error: ZlabError
+def write_failed(
+    layout: ArrayLayout,
+    coords: tuple[int, ...],
+    error: ZlabError,
+    hint: str = "The old chunk is as it was; others of this write may be stored already",
 ) -> ChunkWriteError:
+    """The error that says which chunk of which store could not be written."""
     shard = coords if layout.sharding is None else layout.shard_of(coords)
     return ChunkWriteError(
         f"cannot write a chunk: {error.what}",
@@ -238,7 +255,7 @@ def _write_failed(
         codec=getattr(error, "codec", None),
         store=layout.store.name,
         key=layout.key(shard),
-        hint=error.hint or "The old chunk is as it was; others of this write may be stored already",
+        hint=error.hint or hint,
     )
 
 
@@ -293,14 +310,14 @@ class _ShardWrite:
                     layout, pipeline, job, job.part_of(box), old, self.write_empty_chunks
                 )
             except CodecError as error:
-                raise _write_failed(layout, job.coords, error) from error
+                raise write_failed(layout, job.coords, error) from error
             parts.pop(inner, None)
             if data is not None:
                 # an encoder may hand back a view of the scratch array, which the next chunk takes
                 parts[inner] = bytes(data)
             sizes.append(-1 if data is None else len(data))
             times.append(perf_counter())
-        _replace(layout, key, self.sharding.join(parts) if parts else None)
+        replace_object(layout, key, self.sharding.join(parts) if parts else None)
         if recorder is not None:
             # a chunk of a shard is stored when the shard is
             store_s = (perf_counter() - times[-1]) / len(jobs)

@@ -22,16 +22,14 @@ import numpy as np
 
 from zlab.codecs.fill import is_filled
 from zlab.config import settings
-from zlab.engine.cache import replacing
 from zlab.engine.locks import threads
 from zlab.engine.plan import Run, plan_runs
-from zlab.engine.read import fetch_run, read_failed, scratch
+from zlab.engine.read import fetch_run, scratch
 from zlab.engine.record import Recorder
 from zlab.engine.selection import fit_value, parse_region
+from zlab.engine.write import replace_object, stored_chunk, write_failed
 from zlab.errors import (
     ChunkError,
-    ChunkWriteError,
-    CodecError,
     EntryError,
     SelectionError,
     ZlabError,
@@ -728,12 +726,7 @@ class _Writer:
 
     def _do_put(self, assembly: Assembly, data: Buffer | None) -> None:
         """Puts an object, or deletes one of nothing but the fill value; then records it."""
-        store, key = self._layout.store, self._layout.key(assembly.coords)
-        with replacing(store, key):
-            if data is None:
-                store.delete(key)
-            else:
-                store.put(key, data)
+        replace_object(self._layout, self._layout.key(assembly.coords), data)
         with self._lock:
             self._nchunks_done += assembly.nchunks
             if data is None:
@@ -773,14 +766,7 @@ class _Writer:
     ) -> Buffer | None:
         layout = self._layout
         pipeline = layout.chunk_pipeline(job.coords)
-        whole = scratch(pipeline.chunk.shape, pipeline.chunk.dtype)
-        if old is None:
-            whole[...] = layout.fill
-        else:
-            try:
-                pipeline.decode(old, whole)
-            except CodecError as error:
-                raise read_failed(layout, job.coords, error) from error
+        whole = stored_chunk(layout, job.coords, pipeline, old)
         self._do_place(assembly, job.coords, whole)
         if not self._write_empty_chunks and is_filled(whole, layout.fill):
             return None
@@ -802,7 +788,13 @@ class _Writer:
     def _do_fail(self, task: _Task, error: ZlabError, recorder: Recorder | None) -> None:
         assembly = task.assembly
         coords = assembly.missing()[0] if task.job is None else task.job.coords
-        failure = error if isinstance(error, ChunkError) else self._write_failed(coords, error)
+        failure = (
+            error
+            if isinstance(error, ChunkError)
+            else write_failed(
+                self._layout, coords, error, "What is stored under the key is as it was"
+            )
+        )
         if failure is not error:
             failure.__cause__ = error
         if recorder is not None:
@@ -812,18 +804,6 @@ class _Writer:
             if not assembly.encoding:
                 self._do_drop(assembly)
             self._failures.append(failure)
-
-    def _write_failed(self, coords: Coords, error: ZlabError) -> ChunkWriteError:
-        layout = self._layout
-        shard = coords if layout.sharding is None else layout.shard_of(coords)
-        return ChunkWriteError(
-            f"cannot write a chunk: {error.what}",
-            coords=coords,
-            codec=getattr(error, "codec", None),
-            store=layout.store.name,
-            key=layout.key(shard),
-            hint=error.hint or "What is stored under the key is as it was",
-        )
 
 
 def _nbytes(box: tuple[slice, ...], layout: ArrayLayout) -> int:
