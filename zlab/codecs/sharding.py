@@ -228,6 +228,11 @@ class ShardingCodec:
         return chunks
 
     @property
+    def is_nested(self) -> bool:
+        """Whether the inner chunks are shards again."""
+        return self.inner is not self.innermost
+
+    @property
     def chunk_grid_shape(self) -> tuple[int, ...]:
         """Chunks along each axis of the shard, the innermost ones."""
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zlab.engine.locks import threads
-from zlab.engine.stamps import swept
+from zlab.engine.stamps import delete_below
 from zlab.engine.watch import Watch, changes
 from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError, ReadOnlyError
 from zlab.metadata import ArrayMetadata, GroupMetadata, v2, v3
@@ -179,8 +179,7 @@ def create_node(store: Store, path: str, node: NodeMetadata, *, overwrite: bool)
     documents = {name: format_json(document) for name, document in format_node(node).items()}
     create_parents(store, path, node.zarr_format)
     if overwrite:
-        with swept():
-            store.delete_prefix(path)
+        delete_below(store, path)
     elif read_documents(store, path) is not None:
         raise NodeExistsError(
             "there is an array or group already",

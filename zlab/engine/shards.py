@@ -100,7 +100,7 @@ def read_places(layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint6
         ChunkReadError: The shard is replaced again and again while it is read.
     """
     sharding = layout.sharding
-    if sharding is None or sharding.inner.sharding is None:
+    if sharding is None or not sharding.is_nested:
         read = read_index(layout, shard)
         return None if read is None else read.array
     shape = sharding.chunk_grid_shape
@@ -136,7 +136,7 @@ def fetch_from_shard(
         CodecError: The index is corrupt, or points outside the shard.
     """
     sharding = layout.sharding
-    is_nested = sharding is not None and sharding.inner is not sharding.innermost
+    is_nested = sharding is not None and sharding.is_nested
     for _ in range(_ATTEMPTS):
         read = read_index(layout, shard)
         if read is None:
@@ -202,7 +202,7 @@ def _places(
     sharding = layout.sharding
     inside = np.asarray([job.coords for job in jobs], np.intp).reshape(len(jobs), -1)
     inside -= np.asarray(layout.first_chunk(shard), np.intp)
-    if sharding is not None and sharding.inner is not sharding.innermost:
+    if sharding is not None and sharding.is_nested:
         found = _Nested(layout, shard, read.stamp).places(index, inside)
     else:
         found = index[tuple(inside.T)]

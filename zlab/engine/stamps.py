@@ -58,14 +58,13 @@ def written(store: Store, key: str) -> Iterator[None]:
             writes.under_way[slot] -= 1
 
 
-@contextmanager
-def swept() -> Iterator[None]:
-    """A context in which this process deletes many objects."""
+def delete_below(store: Store, prefix: str) -> None:
+    """Deletes every object below a prefix: nothing that was read of them is believed afterwards."""
     writes = _writes
     with writes.lock:
         writes.sweeps += 1
     try:
-        yield
+        store.delete_prefix(prefix)
     finally:
         with writes.lock:
             writes.done = [number + 1 for number in writes.done]

@@ -16,7 +16,7 @@ from zlab.engine.nodes import (
     read_document,
     read_documents,
 )
-from zlab.engine.stamps import swept
+from zlab.engine.stamps import delete_below
 from zlab.engine.watch import changes
 from zlab.errors import MetadataError, NodeExistsError, NodeNotFoundError
 from zlab.group.members import each, read_members
@@ -64,8 +64,7 @@ def create_nodes(
     create_parents(store, root, next(iter(planned.values())).zarr_format)
     if overwrite:
         for path in _topmost(planned):
-            with swept():
-                store.delete_prefix(join(root, path))
+            delete_below(store, join(root, path))
             changes.note(store, join(root, path), below=True)
 
     def write(path: str) -> None:
@@ -215,8 +214,7 @@ def delete_node(store: Store, path: str) -> None:
         raise NodeNotFoundError("there is no array or group", store=store.name, key=path)
     for name in documents:
         store.delete(join(path, name))
-    with swept():
-        store.delete_prefix(path)
+    delete_below(store, path)
     changes.note(store, path, below=True)
 
 

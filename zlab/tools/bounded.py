@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from zlab.engine.cache import replacing
-from zlab.engine.stamps import swept
+from zlab.engine.stamps import delete_below
 from zlab.engine.workers import Team
 from zlab.errors import MemoryBudgetError
 from zlab.tools.nbytes import format_nbytes, parse_nbytes
@@ -182,8 +182,7 @@ class MeteredStore:
 
     def delete_prefix(self, prefix: str) -> None:
         """As `Store.delete_prefix`."""
-        with swept():
-            self.store.delete_prefix(prefix)
+        delete_below(self.store, prefix)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """As `Store.list`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from zlab.array import Array
 from zlab.engine.nodes import check_name, check_writable, create_parents, join, read_documents
-from zlab.engine.stamps import swept
+from zlab.engine.stamps import delete_below
 from zlab.errors import NodeExistsError, NodeNotFoundError, StoreError
 from zlab.group import Group
 from zlab.group.hierarchy import delete_node
@@ -119,8 +119,7 @@ def make_room(store: Store, path: str, zarr_format: ZarrFormat, *, overwrite: bo
     if is_node:
         delete_node(store, path)
     elif overwrite:
-        with swept():
-            store.delete_prefix(path)
+        delete_below(store, path)
     create_parents(store, path, zarr_format)
 
 

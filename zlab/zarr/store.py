@@ -16,7 +16,7 @@ from zarr.core.buffer import Buffer, default_buffer_prototype
 
 from zlab.config import settings
 from zlab.engine.cache import replacing
-from zlab.engine.stamps import swept
+from zlab.engine.stamps import delete_below
 from zlab.errors import StoreError
 from zlab.stores.base import Range, Suffix
 from zlab.stores.base import Store as ZlabStore
@@ -210,8 +210,7 @@ class Store(AbstractStore):
         await _in_thread(lambda: self._delete_below(prefix.rstrip("/")))
 
     def _delete_below(self, prefix: str) -> None:
-        with swept():
-            self.store.delete_prefix(prefix)
+        delete_below(self.store, prefix)
 
     async def list(self) -> AsyncIterator[str]:
         """All keys."""
