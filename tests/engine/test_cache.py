@@ -290,3 +290,24 @@ def test_a_group_that_is_deleted_takes_its_chunks_along(unversioned: Unversioned
         array = group.create_array("a", shape=8, chunks=8, dtype="i4", overwrite=True)
         array[...] = value
         assert zlab.open_array(unversioned, path="a", cache=cache)[0] == value
+
+
+def test_the_stamp_of_a_shard_is_taken_once_for_its_cached_chunks() -> None:
+    memory = MemoryStore()
+    zlab.create_array(memory, data=DATA, **SHARDED)
+    asked: list[str] = []
+
+    class Asked(InterposedStore):
+        def version(self, key: str) -> object:
+            asked.append(key)
+            return self.store.version(key)
+
+        def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+            return proceed(call)
+
+    reader = zlab.open_array(Asked(memory), cache=1 << 20)
+    np.testing.assert_array_equal(reader[...], DATA)
+    asked.clear()
+    with zlab.settings.override(threads=1):
+        np.testing.assert_array_equal(reader[...], DATA)
+    assert asked.count("c/0/0") == 1

@@ -65,3 +65,19 @@ def test_a_read_beside_others_takes_no_more_threads_than_there_are_cores() -> No
     with zlab.settings.override(threads=2), shared_cores(), shared_cores():
         assert array[5].sum() == 4096
     assert store.threads == {threading.get_ident()}
+
+
+def test_a_read_that_waits_for_a_network_keeps_no_core_busy() -> None:
+    others: set[int] = set()
+
+    class Far(InterposedStore):
+        def around(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+            if call.key.startswith("c/"):
+                with shared_cores() as busy:
+                    others.add(busy)
+            return proceed(call)
+
+    zlab.create_array(memory := MemoryStore(), data=np.ones((64, 4096), "i4"), chunks=(64, 256))
+    with zlab.settings.override(fetch_concurrency=1):
+        assert zlab.open_array(Far(memory, local=False))[5].sum() == 4096
+    assert others == {0}

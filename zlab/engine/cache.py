@@ -94,11 +94,20 @@ class Cache:
         self._reset()
         self._hits = self._misses = self._evictions = 0
 
-    def get(self, store: Store, key: str, part: Part = None) -> Entry | None:
-        """A valid entry, `None` where there is none."""
+    def get(
+        self, store: Store, key: str, part: Part = None, seen: object | None = None
+    ) -> Entry | None:
+        """A valid entry, `None` where there is none.
+
+        Args:
+            store: Where the object is.
+            key: Its key.
+            part: Which part of the object is wanted.
+            seen: The object's stamp, from who has just taken it.
+        """
         place = store, key, part
         entry = self._entries.get(place)
-        if entry is None or entry.stamp != stamp(store, key):
+        if entry is None or entry.stamp != (stamp(store, key) if seen is None else seen):
             with self._lock:
                 self._misses += 1
             return None

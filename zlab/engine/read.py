@@ -112,10 +112,7 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
     if width == 0:
         return
     local = layout.store.local
-    with array_call(layout, "read", box.nbytes) as call, shared_cores() as others:
-        if local:
-            # threads of the user's that read too are workers already
-            width = max(1, min(width, settings.threads - others))
+    with array_call(layout, "read", box.nbytes) as call:
         if local and width == 1:
             for run in runs:
                 _read_run(layout, run, box, None, call)
@@ -127,7 +124,13 @@ def read_runs(layout: ArrayLayout, runs: Iterable[Run], box: NDArray[Any], *, wi
         def work(run: Run) -> None:
             _read_run(layout, run, box, slots, call)
 
-        Team(runs, work).run(width, caller_works=local)
+        team = Team(runs, work)
+        if not local:
+            team.run(width, caller_works=False)
+            return
+        with shared_cores() as others:
+            # threads of the user's that read too are workers already
+            team.run(max(1, min(width, settings.threads - others)), caller_works=True)
 
 
 _SMALL = 1 << 16  # bytes that are decoded faster than they are handed over to other threads
@@ -340,10 +343,9 @@ def _read_run(
     with _Reading(layout, run, turn, call) as reading:
         cached_as: Mapping[tuple[int, ...], _CachedAs] = {}
         if layout.access.cache is not None:
-            run = place_cached(layout, layout.access.cache, run, box, reading.recorder)
+            run, cached_as = place_cached(layout, layout.access.cache, run, box, reading.recorder)
             if not run.jobs:
                 return
-            cached_as = _cached_as(layout, layout.access.cache, run)
         for batch in reading.batches(run):
             if isinstance(batch, list):
                 reading.decode(batch, lambda job: job.part_of(box), cached_as)
@@ -387,16 +389,26 @@ def _cache_key(layout: ArrayLayout, coords: tuple[int, ...]) -> tuple[str, tuple
 
 def place_cached(
     layout: ArrayLayout, cache: Cache, run: Run, box: NDArray[Any], recorder: Recorder | None
-) -> Run:
-    """Places the chunks that are in a cache; returns the run of the others."""
+) -> tuple[Run, dict[tuple[int, ...], _CachedAs]]:
+    """Places the chunks that are in a cache.
+
+    Returns:
+        The run of the others, and what they will be cached as.
+    """
     others = []
+    cached_as: dict[tuple[int, ...], _CachedAs] = {}
+    # of the chunks of a shard, the stamp is the shard's
+    stamps: dict[str, object] = {}
     hits: list[tuple[int, ...]] = []
     nbytes = 0
     for job in run.jobs:
         key, part = _cache_key(layout, job.coords)
-        kept = cache.get(layout.store, key, part)
+        if key not in stamps:
+            stamps[key] = stamp(layout.store, key)
+        kept = cache.get(layout.store, key, part, stamps[key])
         if kept is None:
             others.append(job)
+            cached_as[job.coords] = _CachedAs(cache, key, part, stamps[key])
         else:
             job.part_of(box)[...] = kept.array[job.source]
             if recorder is not None:
@@ -404,19 +416,7 @@ def place_cached(
                 nbytes += kept.array.nbytes
     if recorder is not None:
         recorder.look_ups(hits, [job.coords for job in others], nbytes)
-    return Run(run.shard, others)
-
-
-def _cached_as(layout: ArrayLayout, cache: Cache, run: Run) -> dict[tuple[int, ...], _CachedAs]:
-    """What the chunks of a run will be cached as."""
-    cached_as: dict[tuple[int, ...], _CachedAs] = {}
-    seen: dict[str, object] = {}
-    for job in run.jobs:
-        key, part = _cache_key(layout, job.coords)
-        if key not in seen:
-            seen[key] = stamp(layout.store, key)
-        cached_as[job.coords] = _CachedAs(cache, key, part, seen[key])
-    return cached_as
+    return Run(run.shard, others), cached_as
 
 
 _scratch = threading.local()
