@@ -11,12 +11,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytest_plugins = ["pytester"]
 # Playwright's and vitest's
@@ -130,3 +135,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     absent = Counter(filter(None, map(_absent_feature, skipped.values())))
     for name, count in sorted(absent.items()):
         terminalreporter.write_line(f"not run: {count} {name} ({FEATURES[name].install})")
+
+
+def _wait_until(condition: Callable[[], object]) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Returns as soon as a condition holds."""
+    return _wait_until

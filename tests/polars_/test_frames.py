@@ -166,7 +166,7 @@ def pointer(series: Any) -> int:
 def test_numbers_are_not_copied(dtype: str) -> None:
     array = zlab.create_array("memory://", data=np.arange(64).astype(dtype).reshape(8, 8), chunks=8)
     (chunk,) = zlab.polars.frames({"v": array}).streams["v"]
-    column = zlab.polars._column("v", chunk.data.reshape(-1))
+    column = zlab.polars.columns.column("v", chunk.data.reshape(-1))
     assert pointer(column) == chunk.data.ctypes.data
     (frame,) = zlab.polars.frames({"v": array})
     assert pointer(frame["v"]) % 64 == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,20 +32,6 @@ class Counted(NamedTuple):
     def chunk_gets(self) -> dict[str, int]:
         """How often each chunk or shard was asked for."""
         return {key: n for key, n in self.store.counts.keys.items() if "zarr.json" not in key}
-
-
-def _wait_until(condition: Callable[[], object]) -> None:
-    """Returns as soon as the condition holds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.001)
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Returns as soon as a condition holds."""
-    return _wait_until
 
 
 class _Together(InterposedStore):
@@ -92,7 +77,7 @@ def counted() -> Callable[..., Counted]:
 
 
 @pytest.fixture(autouse=True)
-def _gives_everything_back() -> Iterator[None]:
+def _gives_everything_back(wait_until: Callable[[Callable[[], object]], None]) -> Iterator[None]:
     yield
     # what is being loaded when a stream is closed is given back when it is there
-    _wait_until(lambda: process_held() == 0)
+    wait_until(lambda: process_held() == 0)

@@ -15,8 +15,8 @@ import pytest
 
 import zlab
 from zlab.errors import ChunkReadError
+from zlab.samples import stream_samples
 from zlab.stores.memory import MemoryStore
-from zlab.stream import stream_samples
 from zlab.stream.budget import process_held
 from zlab.telemetry import capture
 from zlab.testing import InterposedStore

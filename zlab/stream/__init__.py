@@ -4,7 +4,6 @@ from zlab.stream.checkpoint import Checkpoint
 from zlab.stream.chunks import ChunkStream, stream_chunks
 from zlab.stream.loader import Chunk
 from zlab.stream.plan import StreamPlan
-from zlab.stream.samples import SampleStream, stream_samples
 from zlab.stream.slices import Slice, SlicePlan, SliceStream, stream_slices
 from zlab.stream.stats import Stats
 from zlab.stream.stream import Derived, Stream
@@ -17,7 +16,6 @@ __all__ = [
     "Chunk",
     "ChunkStream",
     "Derived",
-    "SampleStream",
     "Slice",
     "SlicePlan",
     "SliceStream",
@@ -28,7 +26,6 @@ __all__ = [
     "WriteReport",
     "ZipStream",
     "stream_chunks",
-    "stream_samples",
     "stream_slices",
     "stream_zip",
     "write_stream",

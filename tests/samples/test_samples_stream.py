@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import zlab
 from zlab.errors import MemoryBudgetError
+from zlab.samples import stream_samples
 from zlab.stores.memory import MemoryStore
-from zlab.stream import stream_samples
 from zlab.stream.budget import process_held
 from zlab.telemetry import capture
 from zlab.testing import CountingStore, LatencyStore

@@ -1,15 +1,4 @@
-"""Arrays in a store as batches of `jax.Array`, without a copy on the CPU and nothing cast unasked.
-
-Example:
-    >>> import numpy as np, zlab
-    >>> images = zlab.create_array("memory://", data=np.zeros((10, 8, 8), "float32"))
-    >>> labels = zlab.create_array("memory://", data=np.arange(10, dtype="int32"))
-    >>> for x, y in zlab.jax.batches((images, labels), 4, shuffle=True, seed=0):
-    ...     print(x.shape, y.shape)
-    (4, 8, 8) (4,)
-    (4, 8, 8) (4,)
-    (2, 8, 8) (2,)
-"""
+"""Batches of samples as `jax.Array`."""
 
 from __future__ import annotations
 
@@ -19,28 +8,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, final, ove
 import numpy as np
 
 from zlab.array import Array
-from zlab.errors import DataTypeError, MissingExtraError
+from zlab.jax.device import to_device
+from zlab.jax.dtypes import checked_dtype, is_number
 from zlab.memory import aligned_empty
+from zlab.samples.stream import stream_samples
 from zlab.stream.ahead import prefetched
 from zlab.stream.arguments import check_kind, whole_number
-from zlab.stream.samples import stream_samples
 from zlab.stream.stream import Stream
-
-try:
-    import jax
-except ImportError as error:
-    raise MissingExtraError("jax", "jax", "zlab.jax") from error
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import jax
     from numpy.typing import DTypeLike, NDArray
 
+    from zlab.samples.stream import Batch, SampleStream
     from zlab.stream.ahead import Halt
-    from zlab.stream.samples import Batch, SampleStream
     from zlab.stream.tally import Tally
-
-__all__ = ["Batches", "batches"]
 
 T = TypeVar("T")
 
@@ -105,7 +89,7 @@ class Batches(Stream[T]):
         )
         for batch in host:
             # here and not in the thread that reads: JAX's settings may differ from thread to thread
-            arrays = tuple(map(_to_device, batch))
+            arrays = tuple(map(to_device, batch))
             yield cast("T", arrays[0] if self.single else arrays)
 
     def _cast(self, batch: Batch) -> Batch:
@@ -119,46 +103,6 @@ def _converted(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     out = aligned_empty(array.shape, dtype)
     np.copyto(out, array, casting="unsafe")
     return out
-
-
-def _to_device(array: NDArray[Any]) -> jax.Array:
-    # the CPU backend takes over an aligned buffer as it is; nobody writes to it any more
-    on_device: jax.Array = jax.device_put(array)
-    if on_device.dtype != array.dtype:
-        raise _too_wide(array.dtype, "a batch")
-    return on_device
-
-
-def _too_wide(dtype: np.dtype[Any], what: str) -> DataTypeError:
-    narrow = jax.dtypes.canonicalize_dtype(dtype)
-    return DataTypeError(
-        f"{what} is {dtype}, which JAX would turn into {narrow} without a word",
-        hint="Switch 64 bits on with jax.config.update('jax_enable_x64', True), or ask for the "
-        f"cast: dtype={str(narrow)!r}",
-    )
-
-
-def _checked(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
-    """Returns a dtype that JAX has.
-
-    Raises:
-        DataTypeError: It would be cast, or does not exist there.
-    """
-    if not _is_number(dtype):
-        raise DataTypeError(
-            f"{what} is {dtype}, and JAX has numbers only",
-            hint="Turn it into numbers first, such as codes for text or int64 for times"
-            if dtype.kind != "V"
-            else "Make an array of each field",
-        )
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise _too_wide(dtype, what)
-    return dtype
-
-
-def _is_number(dtype: np.dtype[Any]) -> bool:
-    # the small floats and integers of ml_dtypes are what NumPy calls user-defined: 2
-    return dtype.kind in "biufc" or dtype.isbuiltin == 2  # noqa: PLR2004
 
 
 @overload
@@ -243,10 +187,10 @@ def batches(
     dtypes: list[np.dtype[Any]] = []
     for array, target in zip(several, wanted, strict=True):
         what = f"array {array.path!r}"
-        if target is not None and _is_number(array.dtype):
-            dtypes.append(_checked(np.dtype(target), f"dtype= for {what}"))
+        if target is not None and is_number(array.dtype):
+            dtypes.append(checked_dtype(np.dtype(target), f"dtype= for {what}"))
         else:
-            dtypes.append(_checked(array.dtype, what))
+            dtypes.append(checked_dtype(array.dtype, what))
     samples = stream_samples(
         [array.layout for array in several],
         batch_size,

@@ -21,10 +21,10 @@ from zlab.engine.read import read_into, read_region
 from zlab.engine.selection import Region, Span, parse_region
 from zlab.errors import MemoryBudgetError
 from zlab.memory import aligned_empty
+from zlab.samples.permutation import Permutation
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.arguments import flag, whole_number
 from zlab.stream.budget import Account
-from zlab.stream.permutation import Permutation
 from zlab.stream.slices import SliceStream
 from zlab.stream.stream import Stream
 

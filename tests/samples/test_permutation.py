@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zlab.stream.permutation import Permutation
+from zlab.samples.permutation import Permutation
 
 
 @given(st.integers(0, 2000), st.integers(0, 2**64))

@@ -1,18 +1,4 @@
-"""Arrays in a store as Polars frames: one a chunk, with the coordinates as columns.
-
-Example:
-    >>> import numpy as np, zlab
-    >>> array = zlab.create_array(
-    ...     "memory://",
-    ...     data=np.arange(6, dtype="float32").reshape(2, 3),
-    ...     chunks=(1, 3),
-    ...     dimension_names=("row", "column"),
-    ... )
-    >>> for frame in zlab.polars.frames({"value": array}):
-    ...     print(frame.rows())
-    [(0, 0, 0.0), (0, 1, 1.0), (0, 2, 2.0)]
-    [(1, 0, 3.0), (1, 1, 4.0), (1, 2, 5.0)]
-"""
+"""Arrays as a stream of frames, one a chunk."""
 
 from __future__ import annotations
 
@@ -22,20 +8,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
+import polars as pl
 
 from zlab.array import Array
 from zlab.config import settings
-from zlab.errors import DataTypeError, MemoryBudgetError, MissingExtraError
+from zlab.errors import MemoryBudgetError
 from zlab.group import Group
+from zlab.polars.columns import column, target_dtype
 from zlab.stream.arguments import check_kind, whole_number
 from zlab.stream.chunks import stream_chunks
 from zlab.stream.stream import Stream
 from zlab.stream.together import ZipStream
-
-try:
-    import polars as pl
-except ImportError as error:
-    raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -47,66 +30,6 @@ if TYPE_CHECKING:
     from zlab.stream.ahead import Halt
     from zlab.stream.chunks import ChunkStream
     from zlab.stream.tally import Tally
-
-__all__ = ["Frames", "frames"]
-
-# NumPy's units of time that Polars has, and those that it can hold exactly in a finer one
-_UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "ms", "m": "ms", "h": "ms"}
-_DATES = ("D", "W", "M", "Y")
-
-
-def _target_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
-    """The NumPy dtype that Polars takes for values of a dtype; often the same.
-
-    Raises:
-        DataTypeError: Polars has nothing that holds the values exactly.
-    """
-    hint = "Leave it out with columns="
-    if dtype.kind in "mM":
-        unit, scale = np.datetime_data(dtype)
-        exact = "D" if dtype.kind == "M" and unit in _DATES else _UNITS.get(unit)
-        if dtype.kind == "m" and unit in ("D", "W"):
-            exact = "ms"
-        if exact is not None:
-            return np.dtype(f"{dtype.kind}8[{exact}]")
-        hint = f"Polars counts time in ns, us, ms or days, not in {scale} {unit}. {hint}"
-    elif dtype.kind in "biufUSTO":
-        return dtype
-    elif dtype.kind == "c":
-        hint = f"Polars has no complex numbers. {hint}"
-    elif dtype.fields is not None:
-        hint = f"Polars frames are made of plain columns. {hint}"
-    raise DataTypeError(f"{what} is {dtype}, for which there is no Polars column", hint=hint)
-
-
-def _column(name: str, values: NDArray[Any]) -> pl.Series:
-    """A column of one-dimensional values; numbers that lie one behind another are not copied."""
-    if values.dtype.kind in "mM":
-        target = _target_dtype(values.dtype, f"column {name!r}")
-        if target != values.dtype:
-            exact = _exact_times(values, target)
-            if exact is None:
-                raise DataTypeError(
-                    f"column {name!r} holds times that {target} cannot hold",
-                    hint="Leave it out with columns=",
-                )
-            values = exact
-    elif values.dtype.kind in "SO":
-        return pl.Series(name, values.tolist(), dtype=pl.Binary)
-    elif values.dtype.kind in "UT":
-        return pl.Series(name, values.tolist(), dtype=pl.String)
-    return pl.Series(name, values)
-
-
-def _exact_times(values: NDArray[Any], target: np.dtype[Any]) -> NDArray[Any] | None:
-    """Times in another unit; `None` where it cannot hold one of them."""
-    try:
-        exact = values.astype(target)
-        back = exact.astype(values.dtype)
-    except OverflowError:
-        # from NumPy 2.5 on; before, numbers that are too large wrap around
-        return None
-    return exact if ((back == values) | np.isnat(values)).all() else None
 
 
 @final
@@ -143,7 +66,7 @@ class Frames(Stream[pl.DataFrame]):
         for name, values in self.coords:
             dtypes[name] = np.dtype(np.int64) if values is None else values.dtype
         return pl.Schema(
-            {name: _column(name, np.empty(0, dtypes[name])).dtype for name in self.columns}
+            {name: column(name, np.empty(0, dtypes[name])).dtype for name in self.columns}
         )
 
     def __repr__(self) -> str:
@@ -157,12 +80,12 @@ class Frames(Stream[pl.DataFrame]):
         for chunks in together.items(halt, tally):
             region = chunks[0].region
             columns = {
-                name: _column(name, _spread(axis, region, *coords[name]))
+                name: column(name, _spread(axis, region, *coords[name]))
                 for axis, (name, _) in enumerate(self.coords)
                 if name in coords
             }
             for name, chunk in zip(self.streams, chunks, strict=True):
-                columns[name] = _column(name, chunk.data.reshape(-1))
+                columns[name] = column(name, chunk.data.reshape(-1))
             yield pl.DataFrame([columns[name] for name in self.columns])
 
     def _read_coords(self) -> dict[str, tuple[NDArray[Any] | None, int]]:
@@ -262,10 +185,10 @@ def frames(
         msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
         raise ValueError(msg)
     for name, layout in layouts.items():
-        _target_dtype(layout.dtype, f"array {name!r}")
+        target_dtype(layout.dtype, f"array {name!r}")
     for name, coordinate in axes:
         if coordinate is not None and name in wanted:
-            _target_dtype(coordinate.dtype, f"coordinate {name!r}")
+            target_dtype(coordinate.dtype, f"coordinate {name!r}")
     budget = whole_number(
         settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
     )
