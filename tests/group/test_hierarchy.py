@@ -114,6 +114,15 @@ def test_a_change_through_a_consolidated_group_says_so(group: zlab.Group) -> Non
     assert "new" in group
 
 
+def test_what_fails_leaves_consolidated_metadata_as_they_are(group: zlab.Group) -> None:
+    group.consolidate()
+    with pytest.raises(NodeExistsError):
+        group.create_array("a/x", shape=(1,), dtype="i1")
+    with pytest.raises(NodeNotFoundError):
+        del group["nowhere"]
+    assert group.consolidated
+
+
 def test_the_other_version_below_is_refused(group: zlab.Group) -> None:
     zlab.create_array(
         group.store,

@@ -104,3 +104,33 @@ def test_a_plan_goes_on_in_the_middle_of_10_to_the_12_chunks() -> None:
         assert plan.number(plan.at(middle)) == middle
         walked = plan.walk(skip=Ranges([(0, middle)]))
         assert [c for _, c in islice(walked, 3)] == [plan.at(middle + n) for n in range(3)]
+
+
+def in_runs(runs: list[tuple[int, int]]) -> zlab.Array:
+    """An array whose chunks have several sizes: each run is a size, and how often it comes."""
+    grid = {
+        "name": "rectilinear",
+        "configuration": {"kind": "inline", "chunk_shapes": [[list(run) for run in runs]]},
+    }
+    n = sum(size * count for size, count in runs)
+    return zlab.create_array("memory://", shape=(n,), chunks=grid, dtype="int8")
+
+
+def test_the_largest_chunk_of_long_runs_is_found_without_a_look_at_each() -> None:
+    array = in_runs([(2, 10**9), (3, 10**9)])
+    assert array.stream_chunks().plan.largest == 3
+    assert array.stream_chunks(region=slice(2 * 10**9 + 1)).plan.largest == 2
+    coords = (chunk.coords for chunk in array.stream_chunks(include_missing=True))
+    assert list(islice(coords, 2)) == [(0,), (1,)]
+
+
+@given(st.data())
+def test_the_largest_chunk_of_a_region(data: st.DataObject) -> None:
+    runs = data.draw(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1))
+    n = sum(size * count for size, count in runs)
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start + 1, n))
+    array = in_runs(runs)
+    plan = array.stream_chunks(region=slice(start, stop)).plan
+    parts = [plan.region_of(coords)[0] for coords in plan]
+    assert plan.largest == max(part.stop - part.start for part in parts)

@@ -149,6 +149,7 @@ def check_name(store: Store, path: str) -> None:
 
     Source: Zarr v3.1 core specification, section "Node names".
     """
+    # names that begin with "__" are reserved, but there are stores that have them
     for name in check_prefix(path, store.name).split("/"):
         if name in DOCUMENT_NAMES or (name and not name.strip(".")):
             raise MetadataError(

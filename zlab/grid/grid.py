@@ -6,6 +6,7 @@ Source: Zarr v3 core specification, section "Regular grids"; `rectilinear` in za
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
@@ -141,6 +142,14 @@ class VariableAxis:
         runs = np.searchsorted(self._starts, indices, side="right") - 1
         inside = indices - self._starts[runs]
         return self._firsts[runs] + inside // self._sizes[runs]
+
+    def runs(self, chunks: range) -> Iterator[range]:
+        """The parts of a range of chunks that are stored with one size each."""
+        firsts = [*self._firsts.tolist(), self.nchunks]
+        for first, behind in pairwise(firsts):
+            part = range(max(first, chunks.start), min(behind, chunks.stop))
+            if part.start < part.stop:
+                yield part
 
 
 @dataclass(frozen=True, slots=True)

@@ -492,9 +492,9 @@ class Group:
     def create_array(self, path: str, **kwargs: Any) -> Array:
         """Creates an array below this group; `zlab.create_array` lists the arguments."""
         self._check_writable()
-        self._forget_consolidated()
         kwargs.setdefault("zarr_format", self.zarr_format)
         array = create_array(self._store, path=join(self._path, path), **kwargs)
+        self._forget_consolidated()
         return Array(array.store, array.path, array.metadata, self._access)
 
     def create_group(
@@ -506,9 +506,9 @@ class Group:
             NodeExistsError: Something is there, and `overwrite` is false.
         """
         self._check_writable()
-        self._forget_consolidated()
         where = join(self._path, path)
         metadata = new_group(self._store, where, self.zarr_format, attributes, overwrite=overwrite)
+        self._forget_consolidated()
         return Group(self._store, where, metadata, access=self._access)
 
     def create_hierarchy(
@@ -524,8 +524,8 @@ class Group:
             The nodes that were made, implicit groups included, by path below this group.
         """
         self._check_writable()
-        self._forget_consolidated()
         made = create_nodes(self._store, self._path, nodes, overwrite=overwrite)
+        self._forget_consolidated()
         return {path: self._node(join(self._path, path), node) for path, node in made.items()}
 
     def require_group(self, path: str) -> Group:
@@ -589,8 +589,8 @@ class Group:
             ReadOnlyError: The store was opened for reading.
         """
         self._check_writable()
-        self._forget_consolidated()
         delete_node(self._store, join(self._path, path))
+        self._forget_consolidated()
 
     def move(self, source: str, target: str) -> None:
         """Moves a member with everything below it to another path below this group.
@@ -601,8 +601,8 @@ class Group:
             ReadOnlyError: The store was opened for reading.
         """
         self._check_writable()
-        self._forget_consolidated()
         move_node(self._store, join(self._path, source), join(self._path, target))
+        self._forget_consolidated()
 
     # -- consolidated metadata
 

@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from zlab.engine.plan import ChunkJob
-from zlab.grid.grid import RegularAxis
+from zlab.grid.grid import RegularAxis, VariableAxis
 from zlab.stream.ranges import Ranges
 
 if TYPE_CHECKING:
@@ -315,8 +315,12 @@ class StreamPlan:
 
 
 def _telling(axis: Axis, numbers: range) -> Iterable[int]:
-    """Chunks of an axis one of which is the largest: of a regular axis the ends and one between."""
+    """Chunks of an axis one of which is the largest, without a look at each."""
     if isinstance(axis, RegularAxis):
-        last = numbers.stop - 1
-        return {numbers.start, min(numbers.start + 1, last), last}
-    return numbers
+        runs: Iterable[range] = (numbers,)
+    elif isinstance(axis, VariableAxis):
+        runs = axis.runs(numbers)
+    else:
+        return numbers
+    # the first and the last may be cut by the region
+    return (n for run in runs for n in {run[0], run[:2][-1], run[-1]})
