@@ -14,7 +14,7 @@ from zlab.array import Array
 from zlab.config import settings
 from zlab.errors import MemoryBudgetError
 from zlab.group import Group
-from zlab.polars.columns import column, target_dtype
+from zlab.polars.columns import column, column_type
 from zlab.stream.arguments import check_kind, whole_number
 from zlab.stream.chunks import stream_chunks
 from zlab.stream.stream import Stream
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.polars.columns import ColumnType
     from zlab.stream.ahead import Halt
     from zlab.stream.chunks import ChunkStream
     from zlab.stream.tally import Tally
@@ -42,6 +43,7 @@ class Frames(Stream[pl.DataFrame]):
         coords: For each dimension its name, and its coordinates: an array, or `None` for
             positions.
         columns: The columns in their order.
+        kinds: How the values of each column become one; positions are not among them.
     """
 
     kind: ClassVar[str] = "frames"
@@ -49,6 +51,7 @@ class Frames(Stream[pl.DataFrame]):
     streams: Mapping[str, ChunkStream]
     coords: tuple[tuple[str, Array | NDArray[Any] | None], ...]
     columns: tuple[str, ...]
+    kinds: Mapping[str, ColumnType]
 
     @property
     def max_nchunks(self) -> int:
@@ -62,11 +65,11 @@ class Frames(Stream[pl.DataFrame]):
     @cached_property
     def schema(self) -> pl.Schema:
         """Names and types of the columns; nothing is read for it."""
-        dtypes = {name: stream.layout.dtype for name, stream in self.streams.items()}
-        for name, values in self.coords:
-            dtypes[name] = np.dtype(np.int64) if values is None else values.dtype
         return pl.Schema(
-            {name: column(name, np.empty(0, dtypes[name])).dtype for name in self.columns}
+            {
+                name: self.kinds[name].dtype if name in self.kinds else pl.Int64()
+                for name in self.columns
+            }
         )
 
     def __repr__(self) -> str:
@@ -80,12 +83,12 @@ class Frames(Stream[pl.DataFrame]):
         for chunks in together.items(halt, tally):
             region = chunks[0].region
             columns = {
-                name: column(name, _spread(axis, region, *coords[name]))
+                name: column(name, _spread(axis, region, *coords[name]), self.kinds.get(name))
                 for axis, (name, _) in enumerate(self.coords)
                 if name in coords
             }
             for name, chunk in zip(self.streams, chunks, strict=True):
-                columns[name] = column(name, chunk.data.reshape(-1))
+                columns[name] = column(name, chunk.data.reshape(-1), self.kinds[name])
             yield pl.DataFrame([columns[name] for name in self.columns])
 
     def _read_coords(self) -> dict[str, tuple[NDArray[Any] | None, int]]:
@@ -118,13 +121,15 @@ def frames(
     columns: str | Sequence[str] | None = None,
     region: slice | tuple[slice | EllipsisType, ...] | None = None,
     include_missing: bool = False,
+    fill_to_null: bool | str | Sequence[str] = False,
     concurrency: int | None = None,
     max_bytes: int | None = None,
 ) -> Frames:
     """One `polars.DataFrame` a chunk: a row for each element, a column for each array.
 
     The columns of the dimensions come first, named by the array's dimension names, or `dim_0`,
-    `dim_1` and so on. Numbers go into their column without a copy.
+    `dim_1` and so on; of a group that says in its attribute `column-order` which columns it has, as
+    `zlab.polars.write` makes them, it is these. Numbers go into their column without a copy.
 
     Args:
         arrays: An array; arrays by column name; or a group of arrays, in which an array with one
@@ -137,6 +142,10 @@ def frames(
         region: What to read, as for `Array.stream_chunks`.
         include_missing: Make frames of chunks that are not stored too, full of the fill value.
             A chunk that only some of the arrays have is there in any case.
+        fill_to_null: Make nulls of the value that stands for missing ones, in all arrays (`True`)
+            or in those that are named: what their attribute `_FillValue` says, else the fill value,
+            so that absent chunks are null too. NaN counts as equal to NaN. Coordinates stay as they
+            are.
         concurrency: Chunks that are read at once.
         max_bytes: Decoded bytes that are held ahead; `zlab.settings.memory_budget` by default.
 
@@ -149,6 +158,7 @@ def frames(
         ValueError: The arrays do not fit each other or their coordinates, a column does not
             exist, or two would have one name.
         DataTypeError: Polars has no type that holds an array's values exactly.
+        MetadataError: An attribute `_FillValue` is no value of its array.
         MemoryBudgetError: The coordinates are larger than the budget.
         SelectionError: The region is not inside the arrays.
         ChunkReadError: Raised by the iteration.
@@ -160,7 +170,9 @@ def frames(
         ...     f.filter(pl.col("t") > 300) for f in zlab.polars.frames(group)
         ... ]  # doctest: +SKIP
     """
-    chosen = _parse_columns(columns)
+    chosen = _parse_columns(columns, "columns")
+    if chosen is None and isinstance(arrays, Group):
+        chosen = column_order(arrays)
     values, coordinates = _parse_arrays(arrays, chosen)
     layouts = {name: array.layout for name, array in values.items()}
     names = _check_aligned(layouts)
@@ -184,11 +196,14 @@ def frames(
     if unknown:
         msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
         raise ValueError(msg)
-    for name, layout in layouts.items():
-        target_dtype(layout.dtype, f"array {name!r}")
+    nullable = _parse_nullable(fill_to_null, values)
+    kinds = {
+        name: column_type(array, f"array {name!r}", fill_to_null=name in nullable)
+        for name, array in values.items()
+    }
     for name, coordinate in axes:
         if coordinate is not None and name in wanted:
-            target_dtype(coordinate.dtype, f"coordinate {name!r}")
+            kinds[name] = column_type(coordinate, f"coordinate {name!r}")
     budget = whole_number(
         settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
     )
@@ -212,19 +227,41 @@ def frames(
         )
         for name, layout in layouts.items()
     }
-    return Frames(next(iter(layouts.values())), streams, axes, wanted)
+    return Frames(next(iter(layouts.values())), streams, axes, wanted, kinds)
 
 
-def _parse_columns(columns: str | Sequence[str] | None) -> tuple[str, ...] | None:
+def _parse_columns(columns: str | Sequence[str] | None, what: str) -> tuple[str, ...] | None:
     if columns is None:
         return None
-    check_kind(columns, Iterable, "columns", "a sequence of names")
+    check_kind(columns, Iterable, what, "a sequence of names")
     names = (columns,) if isinstance(columns, str) else tuple(columns)
     for place, name in enumerate(names):
-        check_kind(name, str, f"columns[{place}]", "the name of a column")
+        check_kind(name, str, f"{what}[{place}]", "the name of a column")
         if names.count(name) > 1:
-            msg = f"columns names {name!r} twice; pass it once"
+            msg = f"{what} names {name!r} twice; pass it once"
             raise ValueError(msg)
+    return names
+
+
+def column_order(group: Group) -> tuple[str, ...] | None:
+    """The columns that a group says it has; `None` where it does not, or they are not all there."""
+    names = group.attrs.get("column-order")
+    if not isinstance(names, list) or not names or not set(names) <= set(group.array_keys()):
+        return None
+    return tuple(names)
+
+
+def _parse_nullable(
+    fill_to_null: bool | str | Sequence[str],  # noqa: FBT001  as `frames` takes it
+    arrays: Mapping[str, Array],
+) -> frozenset[str]:
+    """Names of the arrays whose missing values become null."""
+    if isinstance(fill_to_null, (bool, np.bool_)):
+        return frozenset(arrays if fill_to_null else ())
+    names = frozenset(_parse_columns(fill_to_null, "fill_to_null") or ())
+    for name in sorted(names - arrays.keys()):
+        msg = f"fill_to_null names {name!r}; the arrays are {', '.join(arrays)}"
+        raise ValueError(msg)
     return names
 
 
