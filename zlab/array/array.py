@@ -7,6 +7,8 @@ from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
+
 from zlab.array import streaming
 from zlab.array.attributes import Attributes
 from zlab.array.html import Info, array_html, array_rows, gone_html
@@ -36,7 +38,7 @@ from zlab.engine.record import tell_made
 from zlab.engine.selection import parse_basic
 from zlab.engine.watch import Watch
 from zlab.engine.write import write_region
-from zlab.errors import NodeNotFoundError, StaleMetadataWarning, StoreError
+from zlab.errors import DataTypeError, NodeNotFoundError, StaleMetadataWarning, StoreError
 from zlab.metadata import ArrayMetadata
 from zlab.stores.base import close
 from zlab.stream import write_stream
@@ -47,8 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import CapsuleType
 
     from zlab.array.attributes import Change
     from zlab.engine.access import Access
@@ -596,6 +598,43 @@ class Array:
         layout = self.layout
         array = read_region(layout, parse_basic(..., layout.metadata.shape))
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> CapsuleType:
+        """Reads the whole array, for `from_dlpack` of NumPy, JAX, PyTorch and others.
+
+        Raises:
+            DataTypeError: DLPack has no such data type. Nothing was read.
+            BufferError: Another device than the CPU is asked for, or `copy=False`.
+            ChunkReadError: A chunk that is there could not be read or decoded.
+        """
+        dtype = self.dtype
+        if dtype.kind not in "biufc" or dtype.isbuiltin != 1:
+            raise DataTypeError(
+                f"array {self.path!r} is {dtype}, which NumPy does not hand over by DLPack",
+                hint="Read it with array[...] and cast it; zlab.jax and zlab.torch know bfloat16 "
+                "and the small floats",
+            )
+        if copy is False:
+            msg = "an array in a store cannot be had without a copy"
+            raise BufferError(msg)
+        if dl_device not in (None, self.__dlpack_device__()):
+            msg = f"an array is read to the CPU, {self.__dlpack_device__()}, not to {dl_device}"
+            raise BufferError(msg)
+        # what was read is a copy already
+        wanted: dict[str, Any] = {"stream": stream, "max_version": max_version}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return np.asarray(self).__dlpack__(**given)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's name of the CPU."""
+        return 1, 0
 
     def __len__(self) -> int:
         shape = self.shape
