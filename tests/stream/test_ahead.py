@@ -217,7 +217,7 @@ def test_two_that_share_a_halt_do_not_end_each_other() -> None:
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_prefetched_items_are_the_items(depth: int) -> None:
     halt = Halt()
-    assert list(prefetched(iter("abc"), n=3, nbytes=1, depth=depth, halt=halt)) == list("abc")
+    assert list(prefetched(iter("abc"), nbytes=1, depth=depth, halt=halt)) == list("abc")
 
 
 def test_prefetched_items_are_made_by_one_thread_at_a_time() -> None:
@@ -230,4 +230,4 @@ def test_prefetched_items_are_made_by_one_thread_at_a_time() -> None:
             yield number
 
     halt = Halt()
-    assert list(prefetched(items(), n=200, nbytes=1, depth=3, halt=halt)) == list(range(200))
+    assert list(prefetched(items(), nbytes=1, depth=3, halt=halt)) == list(range(200))

@@ -82,7 +82,6 @@ class Batches(Stream[T]):
         """One epoch."""
         host = prefetched(
             (self._cast(batch) for batch in self.samples.items(halt, tally)),
-            n=len(self),
             nbytes=self.samples.batch_nbytes,
             depth=self.prefetch,
             halt=halt,

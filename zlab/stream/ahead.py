@@ -311,12 +311,11 @@ def raise_in_turn(error: BaseException) -> NoReturn:
         del error
 
 
-def prefetched(items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: Halt) -> Iterator[T]:
+def prefetched(items: Iterator[T], *, nbytes: int, depth: int, halt: Halt) -> Iterator[T]:
     """Has another thread make the next items of an iterator while the consumer works.
 
     Args:
         items: The iterator; all of its work is done by one thread at a time.
-        n: How many items it has.
         nbytes: Bytes of one.
         depth: Items that are made ahead at most; with 0 the consumer's thread makes them.
         halt: Ends the iteration when it is set.
@@ -324,8 +323,16 @@ def prefetched(items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: Hal
     if depth == 0:
         yield from items
         return
+    ended = False
+
+    def load() -> T | _End:
+        nonlocal ended
+        item = next(items, _END)
+        ended = item is _END
+        return item
+
     ahead = ReadAhead(
-        (Unit(nbytes, partial(next, items)) for _ in range(n)),
+        iter(lambda: None if ended else Unit(nbytes, load), None),
         Account(depth * nbytes),
         width=1,
         depth=depth,
@@ -334,4 +341,14 @@ def prefetched(items: Iterator[T], *, n: int, nbytes: int, depth: int, halt: Hal
     )
     for size, item in ahead:
         ahead.release(size)
+        if isinstance(item, _End):
+            return
         yield item
+        del item
+
+
+class _End:
+    """Stands behind the last item."""
+
+
+_END = _End()
