@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zlab import errors, jax, polars, telemetry, widgets
+    from zlab import errors, jax, polars, stats, telemetry, widgets
     from zlab.array import Array, create_array
     from zlab.config import settings
     from zlab.engine.cache import Cache
@@ -58,6 +58,7 @@ __all__ = [
     "pipeline",
     "polars",
     "settings",
+    "stats",
     "stream_zip",
     "telemetry",
     "verify",
@@ -85,7 +86,7 @@ _HOMES = {
     "stream_zip": "zlab.stream",
     "verify": "zlab.tools.verify",
 }
-_MODULES = ("errors", "jax", "polars", "telemetry", "widgets", "zarr")
+_MODULES = ("errors", "jax", "polars", "stats", "telemetry", "widgets", "xarray", "zarr")
 
 
 def __getattr__(name: str) -> Any:

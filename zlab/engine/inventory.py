@@ -29,6 +29,24 @@ def stored_objects(layout: ArrayLayout) -> Iterator[tuple[tuple[int, ...], int]]
             yield coords, entry.nbytes
 
 
+def stored_versions(layout: ArrayLayout) -> Iterator[tuple[tuple[int, ...], object]]:
+    """Coordinates of the stored objects, and what tells one version of each from the next.
+
+    It takes one listing. `None` stands for what the store cannot tell without a request for each.
+    """
+    store = layout.store
+    told = getattr(store, "list_versions", None)
+    versions = (
+        ((key, store.version(key)) for key, _ in store.list(layout.path))
+        if told is None
+        else told(layout.path)
+    )
+    for key, version in versions:
+        coords = layout.coords_of(key)
+        if coords is not None:
+            yield coords, version
+
+
 def count_stored(layout: ArrayLayout) -> int:
     """How many chunks are stored, in memory that does not grow with the grid.
 

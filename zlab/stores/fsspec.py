@@ -44,6 +44,7 @@ _NO_CONTAINER = re.compile(
 )
 _GLOB = re.compile(r"[*?\[]")
 _GONE = (404, 410)
+_TAGS = ("ETag", "etag", "e_tag", "generation")  # as S3, GCS and Azure tell versions in listings
 
 
 class FsspecStore:
@@ -205,6 +206,21 @@ class FsspecStore:
             for key, info in found
             if info["type"] != "directory" and key.startswith(below)
         )
+
+    def list_versions(self, prefix: str = "") -> Iterator[tuple[str, object]]:
+        """Keys below a prefix, each with the tag of its version as the listing tells it.
+
+        `None` stands for what the filesystem does not tell: times of a coarse clock are not enough.
+
+        Raises:
+            StoreError: The filesystem failed, or cannot list.
+        """
+        fs, path = self._at(check_prefix(prefix, self.name))
+        below = f"{prefix}/" if prefix else ""
+        for key, info in self._listed(lambda: _find(fs, path), prefix):
+            if info["type"] != "directory" and key.startswith(below):
+                tag = next((info[name] for name in _TAGS if info.get(name)), None)
+                yield key, None if tag is None else (tag, info["size"])
 
     def list_dir(self, prefix: str = "") -> Listing:
         """One level below a prefix; empty where there is nothing.

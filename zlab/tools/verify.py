@@ -14,6 +14,7 @@ from zlab.group.hierarchy import consolidate, stale_nodes
 from zlab.metadata import ArrayMetadata, v2
 from zlab.metadata.node import DOCUMENT_NAMES, parse_node
 from zlab.metadata.version import VERSIONS
+from zlab.stats import KEY as STATS
 from zlab.stores.local import LocalStore
 from zlab.tools.bounded import Steps, budget_of, run_bounded
 from zlab.tools.chunk_check import ArrayCheck, StoredObject
@@ -316,7 +317,7 @@ class _Check:
         for entry in layout.store.list(layout.path):
             self.seen(entry)
             name = entry.key[start:]
-            if name in DOCUMENT_NAMES:
+            if name in DOCUMENT_NAMES or name == STATS:
                 continue
             coords = keys.decode(name)
             if coords is None:
