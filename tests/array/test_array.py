@@ -311,6 +311,7 @@ def test_creating_below_an_array_is_refused() -> None:
         ({"dtype": "i4", "order": "K"}, MetadataError, "order"),
         ({"dtype": "i4", "dimension_names": ["a", "b"]}, MetadataError, "dimension_names"),
         ({"dtype": "i4", "dimension_names": "a"}, MetadataError, "dimension_names"),
+        ({"dtype": "i4", "dimension_names": [0]}, MetadataError, "text or None"),
         ({"dtype": "i4", "chunk_key_encoding": "zigzag"}, UnknownExtensionError, "zigzag"),
         ({"dtype": "bfloat16", "zarr_format": 2}, MetadataError, "bfloat16"),
         ({"dtype": "i4", "attributes": {"a": {1, 2}}}, MetadataError, "JSON"),

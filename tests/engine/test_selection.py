@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from zlab.engine.selection import Span, fit_value, parse_basic, parse_region
+import zlab
+from zlab.engine.read import read_region
+from zlab.engine.selection import Span, fit_value, parse_basic, parse_orthogonal, parse_region
 from zlab.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -124,3 +126,27 @@ def test_python_s_numbers_are_checked_and_arrays_are_cast() -> None:
     with pytest.raises(OverflowError):
         fit_value(300, (2,), np.dtype("u1"))
     assert fit_value(np.array([300]), (2,), np.dtype("u1")).tolist() == [44, 44]
+
+
+@given(data=st.data())
+def test_a_part_of_a_region_is_that_part_of_what_numpy_takes(data: st.DataObject) -> None:
+    shape = data.draw(npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=7))
+    array = zlab.create_array({}, data=np.arange(np.prod(shape, dtype=int)).reshape(shape))
+    selection: Any = data.draw(npst.basic_indices(shape))
+    picked = data.draw(st.sampled_from([None, *range(len(shape))]))
+    if picked is None:
+        region = parse_basic(selection, shape)
+    else:
+        wanted = st.lists(st.integers(-shape[picked], shape[picked] - 1), max_size=5)
+        indices = data.draw(wanted) if shape[picked] else []
+        selection = (*[slice(None, None, -2)] * picked, np.array(indices, int))
+        region = parse_orthogonal(selection, shape)
+    expected = array[...][selection]
+    bounds = [
+        sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2)))
+        for n in expected.shape
+    ]
+    box = tuple(slice(*each) for each in bounds)
+    part = region.part(box)
+    assert part.shape == expected[box].shape
+    np.testing.assert_array_equal(read_region(array.layout, part), expected[box])

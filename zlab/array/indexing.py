@@ -49,7 +49,7 @@ class OrthogonalIndex:
             SelectionError: The selection does not fit the array.
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
-        region = self._region(selection)
+        region = self.region(selection)
         result = read_region(self._array.layout, region)
         return result if region.shape else result[()]
 
@@ -62,9 +62,10 @@ class OrthogonalIndex:
             ReadOnlyError: The array was opened for reading.
         """
         layout = self._array.writable_layout()
-        write_region(layout, self._region(selection), value, write_empty_chunks=False)
+        write_region(layout, self.region(selection), value, write_empty_chunks=False)
 
-    def _region(self, selection: object) -> Region:
+    def region(self, selection: object) -> Region:
+        """The region that a selection means; raises `SelectionError` where it does not fit."""
         if isinstance(selection, Mapping):
             selection = _by_axis(self._array, selection)
         return parse_orthogonal(selection, self._array.shape)
@@ -184,6 +185,19 @@ def _by_axis(array: Array, indexers: Mapping[Any, object]) -> tuple[object, ...]
             raise SelectionError(f"{what} {name!r}", hint=f"The array has {known}")
         selection[axes[0]] = index
     return tuple(selection)
+
+
+def parse_selection(array: Array, selection: Selection) -> Region | tuple[NDArray[np.intp], ...]:
+    """What brackets mean, without reading: a region, or coordinates of elements for each axis.
+
+    Raises:
+        SelectionError: The selection does not fit the array.
+    """
+    if is_basic(selection):
+        return parse_basic(selection, array.shape)
+    if is_orthogonal(selection):
+        return array.oindex.region(selection)
+    return parse_points(selection, array.shape)
 
 
 def is_basic(selection: Selection) -> TypeGuard[BasicSelection]:

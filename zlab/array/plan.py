@@ -146,6 +146,9 @@ def _names(names: Sequence[str | None] | None, ndim: int) -> tuple[str | None, .
     if isinstance(names, str) or len(names) != ndim:
         msg = f"dimension_names {names!r:.80} must have one entry for each of {ndim} dimensions"
         raise MetadataError(msg)
+    if any(name is not None and not isinstance(name, str) for name in names):
+        msg = f"every dimension name must be text or None, got {tuple(names)!r:.80}"
+        raise MetadataError(msg)
     return tuple(names)
 
 

@@ -7,7 +7,7 @@ the axes that are not named.
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeAlias
 
@@ -102,6 +102,31 @@ class Region:
                 for axis in range(len(self.spans))
             )
         ]
+
+    def part(self, box: tuple[slice, ...]) -> Region:
+        """The region of a box of what the user sees.
+
+        Args:
+            box: A slice without a step for each axis that the user sees.
+
+        Example:
+            >>> parse_basic((0, slice(None, None, -2)), (3, 5)).part((slice(1, 3),)).spans
+            (Span(start=0, step=1, count=1), Span(start=0, step=2, count=2))
+        """
+        spans = list(self.spans)
+        gathers = {gather.axis: gather for gather in self.gathers}
+        seen = [axis for axis in range(len(spans)) if axis not in self.dropped_axes]
+        for axis, cut in zip(seen, box, strict=True):
+            span = spans[axis]
+            if isinstance(span, Picks):
+                wanted = span.indices[gathers[axis].places[cut]]
+                spans[axis], gathers[axis] = _pick(axis, wanted)
+            else:
+                start, stop, _ = cut.indices(span.count)
+                first = span.count - stop if axis in self.reversed_axes else start
+                count = max(stop - start, 0)
+                spans[axis] = Span(span.start + first * span.step, span.step, count)
+        return replace(self, spans=tuple(spans), gathers=tuple(gathers.values()))
 
 
 def parse_basic(selection: object, shape: tuple[int, ...]) -> Region:
@@ -209,13 +234,18 @@ def parse_orthogonal(selection: object, shape: tuple[int, ...]) -> Region:
             spans.append(Span(_parse_integer(index, length, axis), 1, 1))
             dropped_axes.append(axis)
         else:
-            wanted = parse_indices(index, length, axis)
-            picks, places = np.unique(wanted, return_inverse=True)
-            last = np.empty(len(picks), np.intp)
-            last[places] = np.arange(len(wanted))
-            spans.append(Picks(picks))
-            gathers.append(Gather(axis, places.astype(np.intp, copy=False), last))
+            picks, gather = _pick(axis, parse_indices(index, length, axis))
+            spans.append(picks)
+            gathers.append(gather)
     return Region(tuple(spans), tuple(reversed_axes), tuple(dropped_axes), tuple(gathers))
+
+
+def _pick(axis: int, wanted: NDArray[np.intp]) -> tuple[Picks, Gather]:
+    """Elements of an axis in any order, some of them more than once."""
+    picks, places = np.unique(wanted, return_inverse=True)
+    last = np.empty(len(picks), np.intp)
+    last[places] = np.arange(len(wanted))
+    return Picks(picks), Gather(axis, places.astype(np.intp, copy=False), last)
 
 
 def as_array(index: object) -> NDArray[Any]:

@@ -9,16 +9,26 @@ import jax
 from zlab.jax.dtypes import too_wide
 
 if TYPE_CHECKING:
+    from jax import Device
+    from jax.sharding import Sharding
     from numpy.typing import NDArray
 
 
-def to_device(array: NDArray[Any]) -> jax.Array:
-    """Puts an array on the default device; the CPU takes over aligned memory as it is.
+def to_device(
+    array: NDArray[Any], device: Device | Sharding | None = None, what: str = "a batch"
+) -> jax.Array:
+    """Puts an array on a device; the CPU takes over aligned memory as it is.
+
+    Args:
+        array: Nobody writes to it any more.
+        device: The default one by default.
+        what: The array, in words.
 
     Raises:
         DataTypeError: JAX would cast it.
     """
-    on_device: jax.Array = jax.device_put(array)
+    on_device: jax.Array
+    on_device = jax.device_put(array) if device is None else jax.device_put(array, device)
     if on_device.dtype != array.dtype:
-        raise too_wide(array.dtype, "a batch")
+        raise too_wide(array.dtype, what)
     return on_device
