@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, final
@@ -10,23 +9,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 import polars as pl
 
-from zlab.array import Array
 from zlab.config import settings
 from zlab.errors import MemoryBudgetError
-from zlab.group import Group
-from zlab.polars.columns import column, column_type
-from zlab.stream.arguments import check_kind, whole_number
+from zlab.polars.columns import column
+from zlab.polars.sources import Sources, check_same_chunks
+from zlab.stream.arguments import whole_number
 from zlab.stream.chunks import stream_chunks
 from zlab.stream.stream import Stream
 from zlab.stream.together import ZipStream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from types import EllipsisType
 
     from numpy.typing import NDArray
 
-    from zlab.engine.layout import ArrayLayout
+    from zlab.array import Array
+    from zlab.group import Group
     from zlab.polars.columns import ColumnType
     from zlab.stream.ahead import Halt
     from zlab.stream.chunks import ChunkStream
@@ -170,44 +169,17 @@ def frames(
         ...     f.filter(pl.col("t") > 300) for f in zlab.polars.frames(group)
         ... ]  # doctest: +SKIP
     """
-    chosen = _parse_columns(columns, "columns")
-    if chosen is None and isinstance(arrays, Group):
-        chosen = column_order(arrays)
-    values, coordinates = _parse_arrays(arrays, chosen)
-    layouts = {name: array.layout for name, array in values.items()}
-    names = _check_aligned(layouts)
-    coords = {} if coords is None else coords
-    check_kind(coords, Mapping, "coords", "a mapping of coordinates by dimension name")
-    for name in coords:
-        if name not in names:
-            msg = f"there is no dimension {name!r}; the dimensions are {', '.join(names)}"
-            raise ValueError(msg)
-    coordinates |= dict(coords)
-    axes = tuple(
-        (name, _check_coordinate(name, coordinates.get(name), n))
-        for name, n in zip(names, next(iter(layouts.values())).metadata.shape, strict=True)
-    )
-    twice = sorted(set(names) & set(layouts)) + [n for n in names if names.count(n) > 1]
-    if twice:
-        msg = f"two columns would be called {twice[0]!r}; pass the arrays by other names"
-        raise ValueError(msg)
-    wanted = (*names, *layouts) if chosen is None else chosen
-    unknown = [name for name in wanted if name not in names and name not in layouts]
-    if unknown:
-        msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
-        raise ValueError(msg)
-    nullable = _parse_nullable(fill_to_null, values)
-    kinds = {
-        name: column_type(array, f"array {name!r}", fill_to_null=name in nullable)
-        for name, array in values.items()
-    }
-    for name, coordinate in axes:
-        if coordinate is not None and name in wanted:
-            kinds[name] = column_type(coordinate, f"coordinate {name!r}")
+    sources = Sources.of(arrays, coords=coords, columns=columns, fill_to_null=fill_to_null)
+    layouts = {name: array.layout for name, array in sources.arrays.items()}
+    check_same_chunks(layouts)
     budget = whole_number(
         settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
     )
-    needed = sum(values.nbytes for name, values in axes if name in wanted and values is not None)
+    needed = sum(
+        values.nbytes
+        for name, values in sources.axes
+        if name in sources.columns and values is not None
+    )
     if needed > budget:
         raise MemoryBudgetError(
             f"the coordinates need {needed} bytes, more than the {budget} that may be held",
@@ -227,119 +199,6 @@ def frames(
         )
         for name, layout in layouts.items()
     }
-    return Frames(next(iter(layouts.values())), streams, axes, wanted, kinds)
-
-
-def _parse_columns(columns: str | Sequence[str] | None, what: str) -> tuple[str, ...] | None:
-    if columns is None:
-        return None
-    check_kind(columns, Iterable, what, "a sequence of names")
-    names = (columns,) if isinstance(columns, str) else tuple(columns)
-    for place, name in enumerate(names):
-        check_kind(name, str, f"{what}[{place}]", "the name of a column")
-        if names.count(name) > 1:
-            msg = f"{what} names {name!r} twice; pass it once"
-            raise ValueError(msg)
-    return names
-
-
-def column_order(group: Group) -> tuple[str, ...] | None:
-    """The columns that a group says it has; `None` where it does not, or they are not all there."""
-    names = group.attrs.get("column-order")
-    if not isinstance(names, list) or not names or not set(names) <= set(group.array_keys()):
-        return None
-    return tuple(names)
-
-
-def _parse_nullable(
-    fill_to_null: bool | str | Sequence[str],  # noqa: FBT001  as `frames` takes it
-    arrays: Mapping[str, Array],
-) -> frozenset[str]:
-    """Names of the arrays whose missing values become null."""
-    if isinstance(fill_to_null, (bool, np.bool_)):
-        return frozenset(arrays if fill_to_null else ())
-    names = frozenset(_parse_columns(fill_to_null, "fill_to_null") or ())
-    for name in sorted(names - arrays.keys()):
-        msg = f"fill_to_null names {name!r}; the arrays are {', '.join(arrays)}"
-        raise ValueError(msg)
-    return names
-
-
-def _parse_arrays(
-    arrays: Array | Mapping[str, Array] | Group, columns: tuple[str, ...] | None
-) -> tuple[dict[str, Array], dict[str, Array | NDArray[Any]]]:
-    """The arrays that are read by column name, and coordinates by dimension name."""
-    if isinstance(arrays, Array):
-        return {arrays.name or "value": arrays}, {}
-    wanted = "a zlab.Array, a zlab.Group or a mapping of zlab.Array by column name"
-    check_kind(arrays, (Group, Mapping), "arrays", wanted)
-    members = dict(arrays.arrays() if isinstance(arrays, Group) else arrays)
-    for name, array in members.items():
-        check_kind(name, str, f"the name {name!r:.80} in arrays", "the name of a column, a str")
-        check_kind(array, Array, f"arrays[{name!r:.80}]", "a zlab.Array")
-    coordinates: dict[str, Array | NDArray[Any]] = {}
-    if isinstance(arrays, Group):
-        dimensions = {name for array in members.values() for name in array.dimension_names or ()}
-        for name in list(members):
-            if name in dimensions and members[name].ndim == 1:
-                coordinates[name] = members.pop(name)
-    if columns is None:
-        chosen = members
-    else:
-        chosen = {name: array for name, array in members.items() if name in columns}
-    if not chosen:
-        msg = f"no column of values; there are {', '.join(members) or 'no arrays'}"
-        raise ValueError(msg)
-    return chosen, coordinates
-
-
-def _check_aligned(layouts: Mapping[str, ArrayLayout]) -> tuple[str, ...]:
-    """The dimensions' names, if all arrays have one shape and one grid of chunks."""
-    (first, layout), *others = layouts.items()
-    names = _dimensions(layout)
-    for name, other in others:
-        if other.metadata.shape != layout.metadata.shape:
-            what = f"shapes {layout.metadata.shape} and {other.metadata.shape}"
-        elif not _same_chunks(layout, other):
-            what = f"chunks of different shapes, {_chunks(layout)} and {_chunks(other)}"
-        elif _dimensions(other) != names and other.metadata.dimension_names is not None:
-            what = f"dimensions {names} and {_dimensions(other)}"
-        else:
-            continue
-        msg = (
-            f"arrays {first!r} and {name!r} do not fit together: they have {what}. "
-            "Choose those that do with columns="
-        )
-        raise ValueError(msg)
-    return names
-
-
-def _dimensions(layout: ArrayLayout) -> tuple[str, ...]:
-    names = layout.metadata.dimension_names or (None,) * len(layout.metadata.shape)
-    return tuple(name or f"dim_{axis}" for axis, name in enumerate(names))
-
-
-def _chunks(layout: ArrayLayout) -> tuple[int, ...]:
-    return layout.chunks.stored_shape((0,) * len(layout.metadata.shape))
-
-
-def _same_chunks(one: ArrayLayout, other: ArrayLayout) -> bool:
-    if one.chunks.chunk_shape is not None or other.chunks.chunk_shape is not None:
-        return one.chunks.chunk_shape == other.chunks.chunk_shape
-    return one.chunks.shape == other.chunks.shape and all(
-        a.start(c) == b.start(c)
-        for a, b in zip(one.chunks.axes, other.chunks.axes, strict=True)
-        for c in range(a.nchunks)
+    return Frames(
+        next(iter(layouts.values())), streams, sources.axes, sources.columns, sources.kinds
     )
-
-
-def _check_coordinate(
-    name: str, values: Array | NDArray[Any] | None, n: int
-) -> Array | NDArray[Any] | None:
-    if values is None:
-        return None
-    coordinate = values if isinstance(values, Array) else np.asarray(values)
-    if coordinate.shape != (n,):
-        msg = f"the coordinates of {name!r} have shape {coordinate.shape}, not {(n,)}"
-        raise ValueError(msg)
-    return coordinate

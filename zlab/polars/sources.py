@@ -1,0 +1,228 @@
+"""The arrays behind the columns of a table, checked against each other before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+import polars as pl
+
+from zlab.array import Array
+from zlab.group import Group
+from zlab.polars.columns import column_type
+from zlab.stream.arguments import check_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from zlab.engine.layout import ArrayLayout
+    from zlab.polars.columns import ColumnType
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the columns of a table are made of.
+
+    Attributes:
+        arrays: The arrays of one shape that hold values, by column name.
+        axes: For each dimension its name, and its coordinates: an array, or `None` for positions.
+        columns: The columns in their order, of values and of coordinates.
+        kinds: How the values of a column become Polars'; positions have none.
+    """
+
+    arrays: Mapping[str, Array]
+    axes: tuple[tuple[str, Array | NDArray[Any] | None], ...]
+    columns: tuple[str, ...]
+    kinds: Mapping[str, ColumnType]
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Array | Mapping[str, Array] | Group,
+        *,
+        coords: Mapping[str, Array | NDArray[Any]] | None,
+        columns: str | Sequence[str] | None,
+        fill_to_null: bool | str | Sequence[str],
+    ) -> Self:
+        """From what a user says, as `zlab.polars.frames` tells it; nothing is read.
+
+        Raises:
+            TypeError: An argument is not what its name says.
+            ValueError: The arrays do not fit each other or their coordinates, a column does not
+                exist, or two would have one name.
+            DataTypeError: Polars has no type that holds an array's values exactly.
+            MetadataError: An attribute `_FillValue` is no value of its array.
+        """
+        chosen = _parse_columns(columns, "columns")
+        if chosen is None and isinstance(arrays, Group):
+            chosen = column_order(arrays)
+        values, coordinates = _parse_arrays(arrays, chosen)
+        layouts = {name: array.layout for name, array in values.items()}
+        names = _check_aligned(layouts)
+        coords = {} if coords is None else coords
+        check_kind(coords, Mapping, "coords", "a mapping of coordinates by dimension name")
+        for name in coords:
+            if name not in names:
+                msg = f"there is no dimension {name!r}; the dimensions are {', '.join(names)}"
+                raise ValueError(msg)
+        coordinates |= dict(coords)
+        axes = tuple(
+            (name, _check_coordinate(name, coordinates.get(name), n))
+            for name, n in zip(names, next(iter(layouts.values())).metadata.shape, strict=True)
+        )
+        twice = sorted(set(names) & set(layouts)) + [n for n in names if names.count(n) > 1]
+        if twice:
+            msg = f"two columns would be called {twice[0]!r}; pass the arrays by other names"
+            raise ValueError(msg)
+        wanted = (*names, *layouts) if chosen is None else chosen
+        unknown = [name for name in wanted if name not in names and name not in layouts]
+        if unknown:
+            msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
+            raise ValueError(msg)
+        nullable = _parse_nullable(fill_to_null, values)
+        kinds = {
+            name: column_type(array, f"array {name!r}", fill_to_null=name in nullable)
+            for name, array in values.items()
+        }
+        for name, coordinate in axes:
+            if coordinate is not None and name in wanted:
+                kinds[name] = column_type(coordinate, f"coordinate {name!r}")
+        return cls(values, axes, wanted, kinds)
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Names and types of the columns."""
+        return pl.Schema(
+            {
+                name: self.kinds[name].dtype if name in self.kinds else pl.Int64()
+                for name in self.columns
+            }
+        )
+
+
+def _parse_columns(columns: str | Sequence[str] | None, what: str) -> tuple[str, ...] | None:
+    if columns is None:
+        return None
+    check_kind(columns, Iterable, what, "a sequence of names")
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    for place, name in enumerate(names):
+        check_kind(name, str, f"{what}[{place}]", "the name of a column")
+        if names.count(name) > 1:
+            msg = f"{what} names {name!r} twice; pass it once"
+            raise ValueError(msg)
+    return names
+
+
+def column_order(group: Group) -> tuple[str, ...] | None:
+    """The columns that a group says it has; `None` where it does not, or they are not all there."""
+    names = group.attrs.get("column-order")
+    if not isinstance(names, list) or not names or not set(names) <= set(group.array_keys()):
+        return None
+    return tuple(names)
+
+
+def _parse_nullable(
+    fill_to_null: bool | str | Sequence[str],  # noqa: FBT001  as `frames` takes it
+    arrays: Mapping[str, Array],
+) -> frozenset[str]:
+    """Names of the arrays whose missing values become null."""
+    if isinstance(fill_to_null, (bool, np.bool_)):
+        return frozenset(arrays if fill_to_null else ())
+    names = frozenset(_parse_columns(fill_to_null, "fill_to_null") or ())
+    for name in sorted(names - arrays.keys()):
+        msg = f"fill_to_null names {name!r}; the arrays are {', '.join(arrays)}"
+        raise ValueError(msg)
+    return names
+
+
+def _parse_arrays(
+    arrays: Array | Mapping[str, Array] | Group, columns: tuple[str, ...] | None
+) -> tuple[dict[str, Array], dict[str, Array | NDArray[Any]]]:
+    """The arrays that are read by column name, and coordinates by dimension name."""
+    if isinstance(arrays, Array):
+        return {arrays.name or "value": arrays}, {}
+    wanted = "a zlab.Array, a zlab.Group or a mapping of zlab.Array by column name"
+    check_kind(arrays, (Group, Mapping), "arrays", wanted)
+    members = dict(arrays.arrays() if isinstance(arrays, Group) else arrays)
+    for name, array in members.items():
+        check_kind(name, str, f"the name {name!r:.80} in arrays", "the name of a column, a str")
+        check_kind(array, Array, f"arrays[{name!r:.80}]", "a zlab.Array")
+    coordinates: dict[str, Array | NDArray[Any]] = {}
+    if isinstance(arrays, Group):
+        dimensions = {name for array in members.values() for name in array.dimension_names or ()}
+        for name in list(members):
+            if name in dimensions and members[name].ndim == 1:
+                coordinates[name] = members.pop(name)
+    if columns is None:
+        chosen = members
+    else:
+        chosen = {name: array for name, array in members.items() if name in columns}
+    if not chosen:
+        msg = f"no column of values; there are {', '.join(members) or 'no arrays'}"
+        raise ValueError(msg)
+    return chosen, coordinates
+
+
+def _check_aligned(layouts: Mapping[str, ArrayLayout]) -> tuple[str, ...]:
+    """The dimensions' names, if all arrays have one shape."""
+    (first, layout), *others = layouts.items()
+    names = _dimensions(layout)
+    for name, other in others:
+        if other.metadata.shape != layout.metadata.shape:
+            raise _misfit(first, name, f"shapes {layout.metadata.shape} and {other.metadata.shape}")
+        if _dimensions(other) != names and other.metadata.dimension_names is not None:
+            raise _misfit(first, name, f"dimensions {names} and {_dimensions(other)}")
+    return names
+
+
+def check_same_chunks(layouts: Mapping[str, ArrayLayout]) -> None:
+    """Raises `ValueError` where arrays of one shape are not cut into the same chunks."""
+    (first, layout), *others = layouts.items()
+    for name, other in others:
+        if not same_chunks(layout, other):
+            what = f"chunks of different shapes, {_chunks(layout)} and {_chunks(other)}"
+            raise _misfit(first, name, what)
+
+
+def _misfit(one: str, other: str, what: str) -> ValueError:
+    return ValueError(
+        f"arrays {one!r} and {other!r} do not fit together: they have {what}. "
+        "Choose those that do with columns="
+    )
+
+
+def _dimensions(layout: ArrayLayout) -> tuple[str, ...]:
+    names = layout.metadata.dimension_names or (None,) * len(layout.metadata.shape)
+    return tuple(name or f"dim_{axis}" for axis, name in enumerate(names))
+
+
+def _chunks(layout: ArrayLayout) -> tuple[int, ...]:
+    return layout.chunks.stored_shape((0,) * len(layout.metadata.shape))
+
+
+def same_chunks(one: ArrayLayout, other: ArrayLayout) -> bool:
+    """Whether two arrays of one shape are cut into the same chunks."""
+    if one.chunks.chunk_shape is not None or other.chunks.chunk_shape is not None:
+        return one.chunks.chunk_shape == other.chunks.chunk_shape
+    return one.chunks.shape == other.chunks.shape and all(
+        a.start(c) == b.start(c)
+        for a, b in zip(one.chunks.axes, other.chunks.axes, strict=True)
+        for c in range(a.nchunks)
+    )
+
+
+def _check_coordinate(
+    name: str, values: Array | NDArray[Any] | None, n: int
+) -> Array | NDArray[Any] | None:
+    if values is None:
+        return None
+    coordinate = values if isinstance(values, Array) else np.asarray(values)
+    if coordinate.shape != (n,):
+        msg = f"the coordinates of {name!r} have shape {coordinate.shape}, not {(n,)}"
+        raise ValueError(msg)
+    return coordinate
