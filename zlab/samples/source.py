@@ -118,7 +118,6 @@ class SampleSource:
         self._arguments = (axis, windows, overlap, cache)
         self._layouts = tuple(_with_cache(layout, self._cache) for layout in layouts)
         self.grid, self._placements = parse_grid(self._layouts, axis, windows, overlap, None)
-        self._nsamples = 0
 
     def __len__(self) -> int:
         return self.grid.nsamples
@@ -148,7 +147,7 @@ class SampleSource:
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
         pieces = self._pieces([self._number(index)])
-        self._nsamples += 1
+        self._cache.serve(1)
         return tuple(self._read(piece, None) for piece in pieces)
 
     def read_many(self, indices: Iterable[SupportsIndex]) -> Parts:
@@ -186,12 +185,12 @@ class SampleSource:
                 team.run(max(1, width), caller_works=True)
         else:
             team.run(min(settings.fetch_concurrency, len(together)), caller_works=False)
-        self._nsamples += len(numbers)
+        self._cache.serve(len(numbers))
         return out
 
     def report(self) -> SourceReport:
         """What was read so far, by this object in this process."""
-        return SourceReport(self._nsamples, self._cache.ndecoded)
+        return self._cache.report()
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (self._layouts, self._arguments)
@@ -225,11 +224,20 @@ class SampleSource:
 
 
 class _DecodedChunks(Cache):
-    """A cache that counts the chunks which were decoded for it."""
+    """A cache that counts the chunks which were decoded for it, and the samples it served."""
 
     def __init__(self, max_nbytes: int) -> None:
         super().__init__(max_nbytes)
-        self.ndecoded = 0
+        self._nsamples = self._ndecoded = 0
+
+    def serve(self, nsamples: int) -> None:
+        """Counts samples."""
+        with self._lock:
+            self._nsamples += nsamples
+
+    def report(self) -> SourceReport:
+        """What was counted."""
+        return SourceReport(self._nsamples, self._ndecoded)
 
     def put(
         self,
@@ -241,7 +249,7 @@ class _DecodedChunks(Cache):
     ) -> None:
         """Keeps a chunk, and counts it."""
         with self._lock:
-            self.ndecoded += 1
+            self._ndecoded += 1
         super().put(store, key, array, seen, part)
 
 
