@@ -29,6 +29,8 @@ collect_ignore = ["e2e", "js"]
 
 # tests pin what JAX does on the CPU (copies, exact values), also where an accelerator is present
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# as if the machine had eight accelerators, for what is spread over several
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
 # how long an example takes is not a property of the code: the machine may be busy
 _untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
