@@ -361,3 +361,13 @@ def test_what_zarr_python_writes_is_not_remembered_otherwise() -> None:
     assert array[:].tolist() == [0, 1, 0, 1]
     sync(store.delete_dir("c"))
     assert array[:].tolist() == [0, 0, 0, 0]
+
+
+def test_a_handle_on_a_store_of_zarr_can_be_pickled() -> None:
+    store = zarr.storage.MemoryStore()
+    zarr.create_array(store, name="a", data=np.arange(3))
+    group = zlab.open_group(store, mode="r")
+    array = group.array("a")
+    copy = pickle.loads(pickle.dumps(array))  # noqa: S301  our own
+    assert copy[:].tolist() == [0, 1, 2]
+    assert array[:].tolist() == [0, 1, 2]

@@ -389,6 +389,22 @@ class Group:
         found = self.read_members([join(self._path, name) for name in names])
         return {name: node for name, node in zip(names, found, strict=True) if node is not None}
 
+    def member(self, name: str, metadata: NodeMetadata) -> Array | Group:
+        """A member whose metadata are at hand, from `member_metadata`; the store is not asked.
+
+        Args:
+            name: The member's name.
+            metadata: Its model.
+
+        Example:
+            >>> import zlab
+            >>> group = zlab.create_group("memory://")
+            >>> _ = group.create_array("x", shape=(4, 2), dtype="int8")
+            >>> group.member("x", group.member_metadata()["x"]).nbytes
+            8
+        """
+        return self._node(join(self._path, name), metadata)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 

@@ -388,6 +388,14 @@ class _Version:
     def __hash__(self) -> int:
         return hash(_Version)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # whoever gets the copy has other objects
+        return _version_of_none, ()
+
+
+def _version_of_none() -> _Version:
+    return _Version(type("Gone", (), {})())
+
 
 def _is_synchronous(store: AbstractStore) -> bool:
     methods = ("get_sync", "set_sync", "delete_sync")
