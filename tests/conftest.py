@@ -75,6 +75,7 @@ FEATURES = {
     ),
     "dask": Feature("pip install 'zlab[dask]'", modules=("dask",)),
     "demo": Feature("pip install 'zlab[demo]'", modules=("optax", "PIL", "sklearn", "statsmodels")),
+    "grain": Feature("pip install 'zlab[grain]'", modules=("grain",)),
     "jax": Feature("pip install 'zlab[jax]'", modules=("jax",)),
     "lab": Feature(
         "pip install 'zlab[lab]'",
@@ -87,6 +88,7 @@ FEATURES = {
     "processes": Feature("pip install 'zlab[processes]'", modules=("cloudpickle",)),
     "polars": Feature("pip install 'zlab[polars]'", modules=("polars",)),
     "tensorstore": Feature("pip install 'zlab[dev]'", modules=("tensorstore",)),
+    "torch": Feature("pip install 'zlab[torch]'", modules=("torch",)),
     "xarray": Feature("pip install 'zlab[xarray]'", modules=("xarray",)),
     "zarr": Feature("pip install 'zlab[dev]'", modules=("zarr",)),
 }

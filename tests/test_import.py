@@ -17,6 +17,7 @@ OPTIONAL = [
     "dask",
     "filelock",
     "gcsfs",
+    "grain",
     "ipykernel",
     "IPython",
     "ipywidgets",

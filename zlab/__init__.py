@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zlab import errors, jax, polars, stats, telemetry, widgets
+    from zlab import errors, grain, jax, polars, stats, telemetry, widgets
     from zlab.array import Array, create_array
     from zlab.config import settings
     from zlab.engine.cache import Cache
@@ -51,6 +51,7 @@ __all__ = [
     "create_group",
     "create_hierarchy",
     "errors",
+    "grain",
     "jax",
     "open",
     "open_array",
@@ -86,7 +87,18 @@ _HOMES = {
     "stream_zip": "zlab.stream",
     "verify": "zlab.tools.verify",
 }
-_MODULES = ("errors", "jax", "polars", "stats", "telemetry", "widgets", "xarray", "zarr")
+_MODULES = (
+    "errors",
+    "grain",
+    "jax",
+    "polars",
+    "stats",
+    "telemetry",
+    "torch",
+    "widgets",
+    "xarray",
+    "zarr",
+)
 
 
 def __getattr__(name: str) -> Any:

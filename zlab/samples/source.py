@@ -92,6 +92,10 @@ class SampleSource:
         ValueError: The arrays do not have these axes, or different numbers of samples, or a number
             is out of range.
 
+    Attributes:
+        layouts: Of the arrays, with the cache that decoded chunks are kept in.
+        grid: What a sample is.
+
     Example:
         >>> import numpy as np, zlab
         >>> array = zlab.create_array({}, data=np.arange(12).reshape(6, 2), chunks=(3, 2))
@@ -116,8 +120,8 @@ class SampleSource:
         nbytes = settings.memory_budget // 4 if cache is None else cache
         self._cache = _DecodedChunks(max(1, whole_number(nbytes, "cache", least=0)))
         self._arguments = (axis, windows, overlap, cache)
-        self._layouts = tuple(_with_cache(layout, self._cache) for layout in layouts)
-        self.grid, self._placements = parse_grid(self._layouts, axis, windows, overlap, None)
+        self.layouts = tuple(_with_cache(layout, self._cache) for layout in layouts)
+        self.grid, self._placements = parse_grid(self.layouts, axis, windows, overlap, None)
 
     def __len__(self) -> int:
         return self.grid.nsamples
@@ -130,7 +134,7 @@ class SampleSource:
     @property
     def dtypes(self) -> tuple[np.dtype[Any], ...]:
         """The dtype of each array."""
-        return tuple(layout.dtype for layout in self._layouts)
+        return tuple(layout.dtype for layout in self.layouts)
 
     def read(self, index: SupportsIndex) -> Parts:
         """A sample.
@@ -179,7 +183,7 @@ class SampleSource:
                 self._read(piece, out[piece.array][piece.place, ...])
 
         team = Team(together.values(), read_all)
-        if all(layout.store.local for layout in self._layouts):
+        if all(layout.store.local for layout in self.layouts):
             with shared_cores() as others:
                 width = min(settings.threads - others, len(together))
                 team.run(max(1, width), caller_works=True)
@@ -193,7 +197,7 @@ class SampleSource:
         return self._cache.report()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self._layouts, self._arguments)
+        return _rebuild, (self.layouts, self._arguments)
 
     def _number(self, index: SupportsIndex) -> int:
         try:
@@ -218,7 +222,7 @@ class SampleSource:
         return pieces
 
     def _read(self, piece: _Piece, out: NDArray[Any] | None) -> NDArray[Any]:
-        layout = self._layouts[piece.array]
+        layout = self.layouts[piece.array]
         with _turns.hold(layout.store, f"{layout.path} {piece.chunk}"):
             return read_region(layout, piece.region, out)
 
