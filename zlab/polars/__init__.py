@@ -22,5 +22,6 @@ except ImportError as error:
     raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 from zlab.polars.frames import Frames, frames
+from zlab.polars.write import write
 
-__all__ = ["Frames", "frames"]
+__all__ = ["Frames", "frames", "write"]
