@@ -24,7 +24,14 @@ ZlabError
 ├── PipelineError                         an item that a stage of a pipeline gave up
 ├── StoreError (OSError)                  the storage failed; never means "absent"
 │   ├── StoreNotFoundError                the container itself is missing
-│   ├── StorePermissionError
+│   ├── StorePermissionError              it may not be done
+│   │   └── StoreCredentialsError         nobody knows who asks: none, wrong or expired credentials
+│   ├── StoreTransientError               it may succeed when it is tried again
+│   │   ├── StoreThrottledError           too many requests
+│   │   └── StoreTimeoutError (TimeoutError)
+│   ├── StoreConflictError                somebody else changed the object meanwhile
+│   ├── StoreRangeError                   the object has no such bytes
+│   ├── CorruptObjectError                not the bytes that were asked for
 │   └── ReadOnlyError
 ├── CodecError (ValueError)               bytes that cannot be decoded, or arrays encoded
 │   └── DecodedSizeError                  more or fewer bytes than expected
@@ -236,7 +243,28 @@ class PipelineError(ZlabError):
 
 
 class StoreError(ZlabError, OSError):
-    """The storage failed. Whether the key exists is not known."""
+    """The storage failed. Whether the key exists is not known.
+
+    Attributes:
+        status: The HTTP status, where a server answered.
+        request_id: What the server calls the request, for those who run it.
+        attempts: How often it was tried, where a policy tries more than once.
+        elapsed_s: Seconds that it took altogether, there.
+    """
+
+    status: int | None = None
+    request_id: str | None = None
+    attempts: int | None = None
+    elapsed_s: float | None = None
+
+    def _where(self) -> list[str]:
+        where = super()._where()
+        if self.attempts is not None:
+            tries = "attempt" if self.attempts == 1 else "attempts"
+            where.append(f"{self.attempts} {tries} in {self.elapsed_s or 0.0:.1f} s")
+        if self.request_id is not None:
+            where.append(f"request {self.request_id}")
+        return where
 
 
 class StoreNotFoundError(StoreError):
@@ -245,6 +273,46 @@ class StoreNotFoundError(StoreError):
 
 class StorePermissionError(StoreError):
     """The storage refused the operation."""
+
+
+class StoreCredentialsError(StorePermissionError):
+    """The storage does not know who asks: there are no credentials, or they are wrong or expired.
+
+    Attributes:
+        expired: Whether they were good once.
+    """
+
+    expired: bool = False
+
+
+class StoreTransientError(StoreError):
+    """The storage failed in a way that may pass."""
+
+
+class StoreThrottledError(StoreTransientError):
+    """The storage was asked too often.
+
+    Attributes:
+        retry_after_s: Seconds for which it wants to be left alone, where it says so.
+    """
+
+    retry_after_s: float | None = None
+
+
+class StoreTimeoutError(StoreTransientError, TimeoutError):
+    """The storage did not answer in time."""
+
+
+class StoreConflictError(StoreError):
+    """A write that was to replace one version of an object, or to create it, met another."""
+
+
+class StoreRangeError(StoreError):
+    """The object does not have the bytes that were asked for."""
+
+
+class CorruptObjectError(StoreError):
+    """The storage gave other bytes than were asked for: too few, or a page in their stead."""
 
 
 class ReadOnlyError(StoreError):

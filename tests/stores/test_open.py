@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -188,4 +189,13 @@ def test_urls_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("fsspec.core.url_to_fs", not_installed)
     with pytest.raises(MissingExtraError, match=r"zlab\[cloud\]"):
+        store_from("s3://bucket/x", storage_options={"engine": "fsspec"})
+    # without obstore fsspec serves, and says what it lacks
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "zlab.stores.obstore", raising=False)
+    with pytest.raises(MissingExtraError, match=r"zlab\[cloud\]"):
         store_from("s3://bucket/x")
+    with pytest.raises(MissingExtraError, match=r"needs obstore"):
+        store_from("s3://bucket/x", storage_options={"engine": "obstore"})
+    with pytest.raises(ValueError, match="engine must be"):
+        store_from("s3://bucket/x", storage_options={"engine": "boto"})

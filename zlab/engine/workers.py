@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from zlab.stores.aside import working_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -124,7 +126,8 @@ class Team:
             raise self._failure
 
     def _member(self) -> None:
-        self._loop()
+        with working_for(lambda: self.stopped):
+            self._loop()
         with self._lock:
             self._working -= 1
             if self._working == 0:

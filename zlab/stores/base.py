@@ -11,7 +11,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from zlab.errors import ReadOnlyError, StoreError, StorePermissionError
+from zlab.errors import ReadOnlyError, StoreError, StorePermissionError, StoreRangeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,9 +166,9 @@ def span(byte_range: ByteRange | None, nbytes: int, store: str, key: str) -> tup
     return start, stop
 
 
-def bad_range(byte_range: ByteRange, store: str, key: str) -> StoreError:
+def bad_range(byte_range: ByteRange, store: str, key: str) -> StoreRangeError:
     """The error for a range that an object does not have."""
-    return StoreError(
+    return StoreRangeError(
         f"the object has no bytes at {byte_range}",
         store=store,
         key=key,

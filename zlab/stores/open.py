@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from zlab.errors import StoreError
+from zlab.errors import MissingExtraError, StoreError
 from zlab.plugins import Registry
-from zlab.stores.base import Store
+from zlab.stores.base import Store, redact
+from zlab.stores.cloud import Cloud, is_cloud
 from zlab.stores.fsspec import FsspecStore, is_filesystem, is_local, is_mapper, knows_scheme
 from zlab.stores.local import LocalStore
 from zlab.stores.memory import MemoryStore
+from zlab.stores.remote import RemoteStore
 from zlab.stores.zip import ZipStore
 
 if TYPE_CHECKING:
@@ -156,7 +158,34 @@ def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -
         )
         if found is not None:
             return found
-    return FsspecStore(url, storage_options=storage_options, read_only=mode == "r")
+    options = dict(storage_options or {})
+    engine = options.pop("engine", None)
+    if engine not in (None, "obstore", "fsspec"):
+        msg = f"engine must be 'obstore' or 'fsspec', not {engine!r}"
+        raise ValueError(msg)
+    if engine != "fsspec" and is_cloud(url):
+        remote = _remote(url, options, mode, required=engine == "obstore")
+        if remote is not None:
+            return remote
+    return FsspecStore(url, storage_options=options, read_only=mode == "r")
+
+
+def _remote(url: str, options: dict[str, Any], mode: Mode, *, required: bool) -> Store | None:
+    """A store of a cloud; `None` where the library for it is missing and may be."""
+    try:
+        # a compiled library of tens of megabytes, which local stores need not load
+        from zlab.stores.obstore import ObstoreBackend  # noqa: PLC0415
+    except ImportError as error:
+        if required:
+            raise MissingExtraError("obstore", "cloud", f"opening {redact(url)}") from error
+        return None
+    cloud = Cloud.parse(url, options)
+    return RemoteStore(
+        ObstoreBackend(cloud),
+        read_only=mode == "r",
+        retry=cloud.options.retry,
+        limits=cloud.options.limits,
+    )
 
 
 def _from_filesystem(fs: AbstractFileSystem, path: str, mode: Mode) -> tuple[Store, str]:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from zlab.engine.workers import submit
+from zlab.stores.aside import working_for
 from zlab.stream.budget import Account
 
 if TYPE_CHECKING:
@@ -219,6 +220,9 @@ class ReadAhead(Generic[T]):
     def _ended(self) -> bool:
         return self._closed or self._halt.is_set()
 
+    def _is_left(self) -> bool:
+        return self._ended
+
     @property
     def _has_room(self) -> bool:
         return not self._ended and self._taken - self._handed_on < self._depth
@@ -248,7 +252,8 @@ class ReadAhead(Generic[T]):
             number, unit = taken
             value, error = None, None
             try:
-                value = unit.load()
+                with working_for(self._is_left):
+                    value = unit.load()
             except BaseException as failure:  # noqa: BLE001  raised again by the consumer
                 error = failure
             with self._lock:
