@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -103,7 +104,7 @@ def parts_of(array: Array, place: object, data: object) -> Iterator[tuple[object
     spans = cast("tuple[Span, ...]", region.spans)
     # the next part comes from its device while this one is written
     shards = [shard for shard in data.addressable_shards if shard.replica_id == 0]
-    for shard, following in zip(shards, [*shards[1:], None], strict=True):
+    for shard, following in zip_longest(shards, shards[1:]):
         if following is not None:
             following.data.copy_to_host_async()
         bounds = zip(spans, bounds_of(shard.index, data.shape), strict=True)
