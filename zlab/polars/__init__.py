@@ -22,6 +22,7 @@ except ImportError as error:
     raise MissingExtraError("polars", "polars", "zlab.polars") from error
 
 from zlab.polars.frames import Frames, frames
+from zlab.polars.scan import scan
 from zlab.polars.write import write
 
-__all__ = ["Frames", "frames", "write"]
+__all__ = ["Frames", "frames", "scan", "write"]

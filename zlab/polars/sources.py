@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from zlab.array import Array
+from zlab.errors import DataTypeError
 from zlab.group import Group
 from zlab.polars.columns import column_type
 from zlab.stream.arguments import check_kind
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.grid import Grid
     from zlab.polars.columns import ColumnType
 
 
@@ -93,6 +95,28 @@ class Sources:
             if coordinate is not None and name in wanted:
                 kinds[name] = column_type(coordinate, f"coordinate {name!r}")
         return cls(values, axes, wanted, kinds)
+
+    def layouts(self) -> dict[str, ArrayLayout]:
+        """The arrays as they are now, by column name.
+
+        Raises:
+            ValueError: They do not fit each other, or their coordinates, any more.
+            DataTypeError: An array has another data type than it had.
+            NodeNotFoundError: One was deleted.
+        """
+        found = {name: array.layout for name, array in self.arrays.items()}
+        _check_aligned(found)
+        shape = next(iter(found.values())).metadata.shape
+        for (name, values), n in zip(self.axes, shape, strict=True):
+            _check_coordinate(name, values, n)
+        for name, array in self.arrays.items():
+            now = column_type(array, f"array {name!r}").dtype
+            if now != self.kinds[name].dtype:
+                raise DataTypeError(
+                    f"array {name!r} is {now} now and was {self.kinds[name].dtype}",
+                    hint="It was replaced since; describe the table again",
+                )
+        return found
 
     @property
     def schema(self) -> pl.Schema:
@@ -207,11 +231,16 @@ def _chunks(layout: ArrayLayout) -> tuple[int, ...]:
 
 def same_chunks(one: ArrayLayout, other: ArrayLayout) -> bool:
     """Whether two arrays of one shape are cut into the same chunks."""
-    if one.chunks.chunk_shape is not None or other.chunks.chunk_shape is not None:
-        return one.chunks.chunk_shape == other.chunks.chunk_shape
-    return one.chunks.shape == other.chunks.shape and all(
+    return same_cuts(one.chunks, other.chunks)
+
+
+def same_cuts(one: Grid, other: Grid) -> bool:
+    """Whether two grids on one shape are the same."""
+    if one.chunk_shape is not None or other.chunk_shape is not None:
+        return one.chunk_shape == other.chunk_shape
+    return one.shape == other.shape and all(
         a.start(c) == b.start(c)
-        for a, b in zip(one.chunks.axes, other.chunks.axes, strict=True)
+        for a, b in zip(one.axes, other.axes, strict=True)
         for c in range(a.nchunks)
     )
 

@@ -1,0 +1,164 @@
+"""Which blocks of a table a predicate leaves: told from coordinates, and from statistics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from zlab import stats
+from zlab.errors import DataTypeError
+from zlab.polars.blocks import edges_of
+from zlab.polars.bounds import coordinate_bounds, position_bounds, value_bounds
+from zlab.polars.predicates import concatenated, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from zlab.array import Array
+    from zlab.polars.blocks import Wanted
+    from zlab.polars.columns import ColumnType
+    from zlab.polars.predicates import Bounds, Predicate
+    from zlab.polars.rows import Coordinate
+    from zlab.stats import ChunkStats
+
+_MOST_ALONG = 1 << 22  # blocks of an axis of which bounds are looked at
+_MOST = 1 << 24  # blocks in all that are looked at one by one
+_AT_ONCE = 1 << 17
+_PIECE = 1 << 20  # coordinates that are looked at together
+
+AxisBounds: TypeAlias = "dict[str, tuple[int, Bounds]]"
+
+
+def prune(
+    wanted: Wanted,
+    predicate: Predicate,
+    coordinates: Mapping[str, tuple[int, Coordinate]],
+    arrays: Mapping[str, Array],
+    kinds: Mapping[str, ColumnType],
+) -> Wanted:
+    """The wanted blocks that may hold rows that a predicate keeps.
+
+    Args:
+        wanted: All blocks, or the first.
+        predicate: Of the table.
+        coordinates: By column name, with the axis that they are of.
+        arrays: Of values, whose chunks are the blocks.
+        kinds: How values become columns.
+    """
+    if not predicate.columns or not wanted.stop:
+        return wanted
+    along = _along_axes(wanted, predicate, coordinates, kinds)
+    kept = [np.arange(r.start, r.stop) for r in wanted.box]
+    for axis in {axis for axis, _ in along.values()}:
+        here = {name: bounds for name, (of, bounds) in along.items() if of == axis}
+        kept[axis] = np.flatnonzero(predicate.may_match(len(wanted.box[axis]), here))
+    if prod(len(numbers) for numbers in kept) > _MOST:
+        return wanted
+    known = _statistics(arrays, predicate, kinds)
+    box = tuple(
+        range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0)
+        for numbers in kept
+    )
+    numbers = _places(wanted, kept, box, predicate, along, known, kinds)
+    return replace(wanted, box=box, numbers=numbers)
+
+
+def _along_axes(
+    wanted: Wanted,
+    predicate: Predicate,
+    coordinates: Mapping[str, tuple[int, Coordinate]],
+    kinds: Mapping[str, ColumnType],
+) -> AxisBounds:
+    """Of the coordinates that the predicate asks about, bounds in each block along their axis."""
+    found: AxisBounds = {}
+    for name in predicate.columns & coordinates.keys():
+        axis, coordinate = coordinates[name]
+        numbers = wanted.box[axis]
+        if len(numbers) > _MOST_ALONG:
+            continue
+        edges = edges_of(wanted.grid.axes[axis], numbers)
+        bounds = (
+            position_bounds(edges)
+            if coordinate.values is None
+            else _coordinate_bounds(coordinate, edges, kinds[name])
+        )
+        if bounds is not None:
+            found[name] = axis, bounds
+    return found
+
+
+def _coordinate_bounds(
+    coordinate: Coordinate, edges: NDArray[np.int64], kind: ColumnType
+) -> Bounds | None:
+    """Bounds of coordinates, of which some are held at a time."""
+    parts: list[Bounds] = []
+    first, last = 0, len(edges) - 1
+    while first < last:
+        until = int(np.searchsorted(edges, edges[first] + _PIECE, side="right")) - 1
+        until = min(max(until, first + 1), last)
+        start = int(edges[first])
+        values = coordinate.at(start, int(edges[until]))
+        try:
+            bounds = coordinate_bounds(values, edges[first : until + 1] - start, kind)
+        except DataTypeError:
+            return None
+        if bounds is None:
+            return None
+        parts.append(bounds)
+        first = until
+    return concatenated(parts) if parts else None
+
+
+def _statistics(
+    arrays: Mapping[str, Array], predicate: Predicate, kinds: Mapping[str, ColumnType]
+) -> dict[str, ChunkStats]:
+    """Statistics of the arrays that the predicate asks about, as far as there are some."""
+    found = {}
+    for name in predicate.columns & arrays.keys():
+        array = arrays[name]
+        # where an absent chunk is an error, it is one in a scan too
+        if kinds[name].categories is not None or array.layout.access.missing == "raise":
+            continue
+        try:
+            statistics = stats.read(array)
+        except DataTypeError:
+            continue
+        if statistics is not None:
+            found[name] = statistics
+    return found
+
+
+def _places(
+    wanted: Wanted,
+    kept: list[NDArray[np.int64]],
+    box: tuple[range, ...],
+    predicate: Predicate,
+    along: AxisBounds,
+    known: Mapping[str, ChunkStats],
+    kinds: Mapping[str, ColumnType],
+) -> NDArray[np.int64]:
+    """The places in a box of the blocks that are left of those along each axis."""
+    shape = tuple(len(numbers) for numbers in kept)
+    places = []
+    for start in range(0, prod(shape), _AT_ONCE):
+        at = np.arange(start, min(start + _AT_ONCE, prod(shape)))
+        inside = np.unravel_index(at, shape) if shape else ()
+        coords = [numbers[part] for numbers, part in zip(kept, inside, strict=True)]
+        chunks, here = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
+        for number, n, r in zip(coords, wanted.grid.shape, box, strict=True):
+            chunks = chunks * n + number
+            here = here * len(r) + (number - r.start)
+        bounds = {name: taken(one, coords[axis]) for name, (axis, one) in along.items()}
+        for name, statistics in known.items():
+            try:
+                bounds[name] = value_bounds(statistics, chunks, kinds[name])
+            except DataTypeError:
+                continue  # the column cannot hold a value, which reading it tells
+        left = predicate.may_match(len(at), bounds) & (chunks < wanted.stop)
+        places.append(here[left])
+    return np.concatenate(places) if places else np.zeros(0, np.int64)
