@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _CHUNK_NBYTES = 1 << 20
 _BLOCK_NBYTES = 16 << 20  # rows that are encoded together, so that all cores have chunks
+_BATCH_NBYTES = 1 << 20
 _COPIES = 3  # the rows as they came, put together, and as NumPy's
 
 
@@ -81,7 +82,7 @@ class Table:
 
     Attributes:
         group: Where it is.
-        block_rows: Rows that are written together.
+        batch_rows: Rows that are best given at once: several batches wait while one is written.
 
     Raises:
         MemoryBudgetError: The rows of one stored object are more than the budget.
@@ -97,7 +98,8 @@ class Table:
         self._account = Account(budget)
         check_budget(columns, self._object_rows, budget)
         fits = min(_BLOCK_NBYTES, budget // _COPIES) // (self._object_rows * self._row_nbytes)
-        self.block_rows = self._object_rows * max(1, fits)
+        self._block_rows = self._object_rows * max(1, fits)
+        self.batch_rows = max(1, min(self._object_rows, _BATCH_NBYTES // self._row_nbytes))
 
     def append(self, batches: Iterable[pl.DataFrame]) -> None:
         """Adds rows; none is there before all are.
@@ -108,9 +110,9 @@ class Table:
         """
         stop = self._height
         # what is stored in part already is filled up first
-        first = self.block_rows - self._height % self._object_rows
+        first = self._block_rows - self._height % self._object_rows
         try:
-            for block in blocks(batches, first, self.block_rows):
+            for block in blocks(batches, first, self._block_rows):
                 with self._account.holding(block.height * self._row_nbytes):
                     self._write(block, stop)
                 stop += block.height

@@ -125,7 +125,7 @@ def write(
     batches: Iterable[pl.DataFrame] = (
         [frame]
         if isinstance(frame, pl.DataFrame)
-        else frame.collect_batches(chunk_size=table.block_rows, maintain_order=True, lazy=True)
+        else frame.collect_batches(chunk_size=table.batch_rows, maintain_order=True, lazy=True)
     )
     table.append(batches)
     return table.group
