@@ -269,6 +269,8 @@ def test_a_description_travels_to_another_process(counted: Callable[..., Any]) -
         assert repr(other).split(">")[0].split("[")[1] == repr(stream).split(">")[0].split("[")[1]
         assert [item.data.tolist() for item in other] == [item.data.tolist() for item in stream]
         begun.close()
-    samples = stream_samples([array.layout], 16, shuffle=True, seed=4)
+    samples = stream_samples([array.layout], 16, shuffle="window", seed=4)
     other = pickle.loads(pickle.dumps(samples))  # noqa: S301  our own
-    assert [batch[0].tolist() for batch in other] == [batch[0].tolist() for batch in samples]
+    assert [batch.arrays[0].tolist() for batch in other] == [
+        batch.arrays[0].tolist() for batch in samples
+    ]

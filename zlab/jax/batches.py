@@ -11,9 +11,9 @@ from zlab.array import Array
 from zlab.jax.device import to_device
 from zlab.jax.dtypes import checked_dtype, is_number
 from zlab.memory import aligned_empty
-from zlab.samples.stream import stream_samples
+from zlab.samples import stream_samples
 from zlab.stream.ahead import prefetched
-from zlab.stream.arguments import check_kind, whole_number
+from zlab.stream.arguments import check_kind, flag, whole_number
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import jax
     from numpy.typing import DTypeLike, NDArray
 
-    from zlab.samples.stream import Batch, SampleStream
+    from zlab.samples import SampleStream
     from zlab.stream.ahead import Halt
     from zlab.stream.tally import Tally
 
@@ -71,7 +71,7 @@ class Batches(Stream[T]):
         return self.samples.max_bytes
 
     def __repr__(self) -> str:
-        order = "shuffled" if self.samples.shuffle else "in order"
+        order = "in order" if self.samples.shuffle == "none" else "shuffled"
         dtypes = ", ".join(map(str, self.dtypes))
         return (
             f"<Batches of {dtypes}: {len(self)} of {self.samples.batch_size} samples, {order}, "
@@ -81,7 +81,7 @@ class Batches(Stream[T]):
     def items(self, halt: Halt, tally: Tally) -> Generator[T]:
         """One epoch."""
         host = prefetched(
-            (self._cast(batch) for batch in self.samples.items(halt, tally)),
+            (self._cast(batch.arrays) for batch in self._epoch().items(halt, tally)),
             nbytes=self.samples.batch_nbytes,
             depth=self.prefetch,
             halt=halt,
@@ -91,7 +91,14 @@ class Batches(Stream[T]):
             arrays = tuple(map(to_device, batch))
             yield cast("T", arrays[0] if self.single else arrays)
 
-    def _cast(self, batch: Batch) -> Batch:
+    def _epoch(self) -> SampleStream:
+        """The samples of one iteration: without a seed each has another order."""
+        if self.samples.seed is not None:
+            return self.samples
+        drawn = cast("int", np.random.SeedSequence().entropy)
+        return self.samples.at(replace(self.samples.start, seed=drawn))
+
+    def _cast(self, batch: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         return tuple(
             part if part.dtype == dtype else _converted(part, dtype)
             for part, dtype in zip(batch, self.dtypes, strict=True)
@@ -193,7 +200,7 @@ def batches(
     samples = stream_samples(
         [array.layout for array in several],
         batch_size,
-        shuffle=shuffle,
+        shuffle="window" if flag(shuffle, "shuffle") else "none",
         seed=seed,
         drop_remainder=drop_remainder,
         max_bytes=max_bytes,

@@ -1,6 +1,18 @@
 """Samples of aligned arrays in batches, in order or shuffled, for whatever trains on them."""
 
+from zlab.samples.grid import SampleGrid
+from zlab.samples.lanes import Share
 from zlab.samples.permutation import Permutation
-from zlab.samples.stream import SampleStream, stream_samples
+from zlab.samples.state import Shuffle, State
+from zlab.samples.stream import SampleBatch, SampleStream, stream_samples
 
-__all__ = ["Permutation", "SampleStream", "stream_samples"]
+__all__ = [
+    "Permutation",
+    "SampleBatch",
+    "SampleGrid",
+    "SampleStream",
+    "Share",
+    "Shuffle",
+    "State",
+    "stream_samples",
+]

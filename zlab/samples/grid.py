@@ -106,6 +106,11 @@ class Placement:
         return frozenset(a for a, axis in pairs if axis.window is None)
 
     @cached_property
+    def leads(self) -> bool:
+        """Whether the sampled axes are the first ones, in order."""
+        return self.sampled == tuple(range(len(self.sampled)))
+
+    @cached_property
     def sample_shape(self) -> tuple[int, ...]:
         """Of what is wanted of a sample."""
         return tuple(n for a, (_, n) in enumerate(self.crop) if a not in self.dropped)
@@ -154,9 +159,7 @@ class Placement:
             strides[a] * axis.step for a, axis in zip(self.sampled, self.grid.axes, strict=True)
         ]
         rest = [stride for a, stride in enumerate(strides) if a not in self.dropped]
-        return np.lib.stride_tricks.as_strided(
-            box, (*counts, *self.sample_shape), (*lead, *rest)
-        )
+        return np.lib.stride_tricks.as_strided(box, (*counts, *self.sample_shape), (*lead, *rest))
 
 
 def parse_grid(

@@ -1,175 +1,213 @@
-"""Sample streams: batches along the first axis of aligned arrays, in order or shuffled.
-
-In order, each array is read slab by slab. Shuffled, the samples are cut into blocks where the
-chunks of all arrays are cut; the blocks come in a permuted order, some of them make a window, and
-the samples of a window are permuted. So each chunk is decoded once, and memory stays bounded.
-"""
+"""Sample streams: batches of samples of aligned arrays, in order or shuffled."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import count
-from math import lcm, prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, cast, final
+from functools import cached_property
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
 
 from zlab.config import settings
-from zlab.engine.read import read_into, read_region
-from zlab.engine.selection import Region, Span, parse_region
 from zlab.errors import MemoryBudgetError
-from zlab.memory import aligned_empty
-from zlab.samples.permutation import Permutation
-from zlab.stream.ahead import ReadAhead, Unit
-from zlab.stream.arguments import flag, whole_number
+from zlab.samples.blocks import Blocks, cut
+from zlab.samples.gather import Scatter
+from zlab.samples.grid import parse_grid
+from zlab.samples.groups import GroupReader, chunk_nbytes
+from zlab.samples.lanes import Share
+from zlab.samples.orders import Epochs
+from zlab.samples.state import SHUFFLES, State, parse_seed
+from zlab.stream.ahead import ReadAhead
+from zlab.stream.arguments import check_kind, flag, whole_number
 from zlab.stream.budget import Account
-from zlab.stream.slices import SliceStream
+from zlab.stream.buffers import Buffers
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
+    from zlab.samples.grid import AxisKey, Crops, Placement, SampleGrid
+    from zlab.samples.state import Entropy, Shuffle
     from zlab.stream.ahead import Halt
     from zlab.stream.tally import Tally
 
-Batch: TypeAlias = "tuple[NDArray[Any], ...]"
-
-WINDOW_NBYTES = 64 << 20
-"""Bytes of the samples that are shuffled together, if the budget allows."""
-
-BLOCKS_IN_WINDOW = 8
-"""Blocks that are shuffled together at least, if the budget allows."""
+LANES = 64
+"""Lanes that blocks are dealt to, if the budget and their number allow."""
 
 
-def sample_nbytes(layout: ArrayLayout) -> int:
-    """Bytes of one sample: what stands at one index of the first axis."""
-    return prod(layout.metadata.shape[1:]) * layout.dtype.itemsize
-
-
-class _Cuts:
-    """Where the chunks of all arrays are cut along the first axis: at the edges of the blocks.
-
-    Args:
-        layouts: Of the arrays, which have the same length.
-    """
-
-    def __init__(self, layouts: Sequence[ArrayLayout]) -> None:
-        self._n = layouts[0].metadata.shape[0]
-        grids = [layout.chunks for layout in layouts]
-        lengths = [grid.chunk_shape[0] for grid in grids if grid.chunk_shape is not None]
-        self._edges: NDArray[np.int64] | None = None
-        if len(lengths) == len(grids):
-            self._length = min(lcm(*lengths), max(self._n, 1))
-            self.nblocks, self.longest = -(-self._n // self._length), self._length
-            return
-        edges = np.asarray([0, self._n], np.int64)
-        for place, grid in enumerate(grids):
-            axis = grid.axes[0]
-            starts = np.asarray([axis.start(c) for c in range(axis.nchunks)] + [self._n], np.int64)
-            edges = np.intersect1d(edges, starts) if place else np.unique(starts)
-        self._edges = edges
-        self.nblocks, self.longest = len(edges) - 1, int(np.diff(edges).max(initial=1))
-
-    def block(self, number: int) -> tuple[int, int]:
-        """The first sample of a block, and how many it has."""
-        if self._edges is not None:
-            start, stop = self._edges[number : number + 2].tolist()
-            return start, stop - start
-        start = number * self._length
-        return start, min(self._length, self._n - start)
-
-
-class _Window(NamedTuple):
-    """Samples that are shuffled together.
+class SampleBatch(NamedTuple):
+    """A batch, or one host's share of it.
 
     Attributes:
-        number: Counts the windows of an epoch.
-        arrays: For each array its samples; `None` for those that are held as a whole.
-        indices: Where each sample stands in the arrays.
+        arrays: Its samples, of each array: shape `(samples, *sample shape)`, in memory that starts
+            at a multiple of 64 bytes and is not written again as long as anybody refers to it.
+        indices: Which samples they are.
     """
 
-    number: int
-    arrays: tuple[NDArray[Any] | None, ...]
+    arrays: tuple[NDArray[Any], ...]
     indices: NDArray[np.int64]
-
-    def gather(
-        self, whole: list[NDArray[Any] | None], picked: NDArray[np.int64], batch: Batch, at: int
-    ) -> None:
-        """Copies the picked samples into a batch, from its place `at` on."""
-        for array, all_samples, out in zip(self.arrays, whole, batch, strict=True):
-            place = out[at : at + len(picked)]
-            # all indices are valid, and "clip" is the mode that writes straight to `out`
-            if array is not None:
-                array.take(picked, axis=0, out=place, mode="clip")
-            elif all_samples is not None:
-                all_samples.take(self.indices[picked], axis=0, out=place, mode="clip")
-
-
-class _Part(NamedTuple):
-    """A block that was read into its window."""
-
-    window: _Window
-    nchunks: int
-    is_last: bool
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class SampleStream(Stream[Batch]):
-    """Batches of samples, one tuple of arrays each.
-
-    A batch is in memory of its own that starts at a multiple of 64 bytes and is not written again.
+@dataclass(frozen=True, eq=False, repr=False)
+class SampleStream(Stream[SampleBatch]):
+    """Batches of samples; see `stream_samples`.
 
     Attributes:
-        layouts: Of the arrays, all of one length along their first axis.
-        batch_size: Samples of a batch.
-        shuffle: Whether the samples come in a shuffled order.
-        seed: Determines the order; `None` for another one in each iteration.
-        drop_remainder: Leave out the last batch if it would be smaller, and what it alone needs.
+        placements: Where the samples lie in each array.
+        batch_size: Samples of a batch, of all hosts together.
+        seed: As it was given.
+        drop_remainder: Leave out a last batch that would be smaller, and what it alone needs.
+        epochs: The epoch at which an iteration ends, `None` for none.
+        share: What is this host's.
         max_bytes: Decoded bytes that are held, the batches that were handed on left aside.
+        start: Where an iteration begins.
     """
 
     kind: ClassVar[str] = "batches"
 
-    layouts: tuple[ArrayLayout, ...]
+    placements: tuple[Placement, ...]
     batch_size: int
-    shuffle: bool
-    seed: int | Sequence[int] | None
+    seed: Entropy | None
     drop_remainder: bool
+    epochs: int | None
+    share: Share
     max_bytes: int
+    start: State
 
-    @cached_property
-    def nsamples(self) -> int:
-        """Samples of one iteration."""
-        n = self.layout.metadata.shape[0]
-        return n - n % self.batch_size if self.drop_remainder else n
+    # -- what it says of itself
 
     @property
+    def grid(self) -> SampleGrid:
+        """What a sample is."""
+        return self.placements[0].grid
+
+    @property
+    def shuffle(self) -> Shuffle:
+        """The order of the samples."""
+        return self.start.shuffle
+
+    @property
+    def lanes(self) -> int:
+        """Lanes that the blocks are dealt to."""
+        return self.start.lanes
+
+    @property
+    def nsamples(self) -> int:
+        """Samples of one whole epoch, of all hosts together."""
+        n = self.grid.nsamples
+        return min(n, self.nbatches * self.batch_size) if self.drop_remainder else n
+
+    @cached_property
     def nbatches(self) -> int:
-        """Batches of one iteration."""
-        return -(-self.nsamples // self.batch_size)
+        """Batches of one whole epoch."""
+        return self._epochs.begin().nbatches
 
     @cached_property
     def batch_nbytes(self) -> int:
-        """Bytes of a whole batch."""
-        return self.batch_size * sum(map(sample_nbytes, self.layouts))
+        """Bytes of this host's part of a whole batch."""
+        return self.batch_size // self.share.count * self._sample_nbytes
+
+    @cached_property
+    def _sample_nbytes(self) -> int:
+        return sum(placement.sample_nbytes for placement in self.placements)
+
+    @property
+    def sample_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each array."""
+        return tuple(placement.sample_shape for placement in self.placements)
+
+    @property
+    def dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """Of each array."""
+        return tuple(placement.layout.dtype for placement in self.placements)
 
     @property
     def max_nchunks(self) -> int:
         """Chunks that an iteration visits at most."""
-        if self.shuffle:
-            return sum(layout.chunks.nchunks for layout in self.layouts)
-        return sum(slices.plan.nchunks for slices in self._slices)
+        return sum(placement.layout.chunks.nchunks for placement in self.placements)
 
     @property
     def item_nbytes(self) -> int:
         """Bytes of a whole batch."""
         return self.batch_nbytes
+
+    def __repr__(self) -> str:
+        n = len(self.placements)
+        order = {"none": "in order", "window": "shuffled in windows", "global": "shuffled"}
+        return (
+            f"<SampleStream of {n} array{'s' * (n > 1)}: {self.nbatches} batches of "
+            f"{self.batch_size} of {self.grid.nsamples} samples, {order[self.shuffle]}>"
+        )
+
+    # -- where it is
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return cut(self.placements)
+
+    @cached_property
+    def _epochs(self) -> Epochs:
+        return Epochs(
+            self.grid, self._blocks, self.batch_size, self.drop_remainder, self.share, self.start
+        )
+
+    def _epochs_from_here(self) -> Iterator[Epochs]:
+        current = self._epochs
+        while self.epochs is None or current.state.epoch < self.epochs:
+            if current.nbatches:
+                yield current
+            elif self.epochs is None and not current.begin().nbatches:
+                return
+            current = current.next_epoch()
+
+    def at(self, state: State) -> Self:
+        """The same stream from a state on.
+
+        Raises:
+            TypeError: It is no state.
+            ValueError: The state is one of other samples or of another order, or the hosts do not
+                divide its lanes.
+        """
+        check_kind(state, State, "state", "a zlab.samples.State")
+        if state.fingerprint != self.start.fingerprint:
+            msg = "the state is of other samples: the arrays have other shapes or chunks, or a sample is something else"
+            raise ValueError(msg)
+        if state.shuffle != self.shuffle:
+            msg = f"the state is of shuffle={state.shuffle!r}, and this stream has {self.shuffle!r}"
+            raise ValueError(msg)
+        if self.seed is not None and state.seed != self.seed:
+            msg = f"the state is of seed {state.seed}, and this stream has {self.seed}"
+            raise ValueError(msg)
+        check_share(self.share, self.batch_size, state.lanes if state.shuffle == "window" else None)
+        return replace(self, start=state).checked()
+
+    def after(self, nbatches: int) -> State:
+        """The state when so many batches were handed on since `start`; nothing is read for it.
+
+        Raises:
+            ValueError: The stream has fewer batches.
+        """
+        left = whole_number(nbatches, "nbatches", least=0)
+        for current in self._epochs_from_here():
+            if left < current.nbatches or (left == 0):
+                return current.after(left)
+            left -= current.nbatches
+            if not left:
+                return current.next_epoch().state
+        if left:
+            msg = f"the stream has {nbatches - left} batches, not {nbatches}"
+            raise ValueError(msg)
+        return self.start
+
+    # -- reading
 
     def within(self, max_bytes: int) -> Self:
         """The same stream with so many bytes to hold."""
@@ -181,260 +219,191 @@ class SampleStream(Stream[Batch]):
         Raises:
             MemoryBudgetError: It may not.
         """
-        needed = self._window_nbytes if self.shuffle else self._slabs_nbytes
+        needed = self.batch_nbytes + max(map(chunk_nbytes, self.placements))
         if needed > self.max_bytes:
-            what = "one block of chunks to shuffle" if self.shuffle else "one slab of chunks"
             raise MemoryBudgetError(
-                f"batches need {needed} bytes at once ({what}), more than the {self.max_bytes} "
-                "that they may hold",
+                f"batches need {needed} bytes at once (a batch and a chunk), more than the "
+                f"{self.max_bytes} that they may hold",
                 needed=needed,
                 budget=self.max_bytes,
-                hint=f"Pass max_bytes={needed}, or store the arrays in smaller chunks along the "
-                "first axis",
+                hint=f"Pass max_bytes={needed}, or store the arrays in smaller chunks",
             )
         return self
 
-    def items(self, halt: Halt, tally: Tally) -> Generator[Batch]:
+    def items(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
         """One iteration."""
-        if self.shuffle:
-            return self._shuffled(halt, tally)
-        return self._in_order(halt, tally)
-
-    # -- in order
-
-    @cached_property
-    def _slices(self) -> tuple[SliceStream, ...]:
-        span = Span(0, 1, self.nsamples)
-        least = [
-            SliceStream(layout, 0, span, self.batch_size, self.max_bytes).plan.nbytes_held
-            for layout in self.layouts
-        ]
-        spare = max(self.max_bytes - sum(least), 0) // len(least)
-        return tuple(
-            SliceStream(layout, 0, span, self.batch_size, nbytes + spare)
-            for layout, nbytes in zip(self.layouts, least, strict=True)
+        local = self.layout.store.local
+        width = settings.threads if local else settings.fetch_concurrency
+        chunk = max(map(chunk_nbytes, self.placements))
+        budget = max(self.max_bytes - width * chunk, self.batch_nbytes)
+        size = max(1, budget // 2 // max(self.batch_nbytes, 1))
+        reader = GroupReader(
+            tuple(map(Scatter, self.placements)),
+            min(size, 1 << 10),
+            None if local else threading.BoundedSemaphore(settings.threads),
+            tuple(Buffers(chunk_nbytes(placement)).empty for placement in self.placements),
         )
-
-    @property
-    def _slabs_nbytes(self) -> int:
-        return sum(slices.plan.nbytes_held for slices in self._slices)
-
-    def _in_order(self, halt: Halt, tally: Tally) -> Generator[Batch]:
-        for parts in zip(*(slices.items(halt, tally) for slices in self._slices), strict=True):
-            yield tuple(part.data for part in parts)
-
-    # -- shuffled
-
-    @cached_property
-    def _whole(self) -> tuple[bool, ...]:
-        """Which arrays are read and held as a whole.
-
-        Those are small arrays, such as labels, whose chunks do not fit those of the largest one:
-        they would make the blocks larger.
-        """
-        largest = max(self.layouts, key=sample_nbytes)
-        blocks = _Cuts([largest]).longest
-        left = self.max_bytes // 8
-        whole = []
-        for layout in self.layouts:
-            nbytes = layout.metadata.shape[0] * sample_nbytes(layout)
-            fits = layout is largest or _Cuts([largest, layout]).longest == blocks
-            whole.append(not fits and nbytes <= left)
-            left -= nbytes if whole[-1] else 0
-        return tuple(whole)
-
-    @cached_property
-    def _whole_nbytes(self) -> int:
-        return self.layout.metadata.shape[0] * sum(
-            sample_nbytes(layout)
-            for layout, whole in zip(self.layouts, self._whole, strict=True)
-            if whole
-        )
-
-    @cached_property
-    def _cuts(self) -> _Cuts:
-        pairs = zip(self.layouts, self._whole, strict=True)
-        return _Cuts([layout for layout, whole in pairs if not whole])
-
-    @cached_property
-    def _row_nbytes(self) -> int:
-        pairs = zip(self.layouts, self._whole, strict=True)
-        return sum(sample_nbytes(layout) for layout, whole in pairs if not whole)
-
-    @property
-    def _window_nbytes(self) -> int:
-        return self._whole_nbytes + self._cuts.longest * self._row_nbytes
-
-    @cached_property
-    def blocks_in_window(self) -> int:
-        """Blocks whose samples are shuffled together."""
-        block = max(self._cuts.longest * self._row_nbytes, 1)
-        wanted = max(WINDOW_NBYTES, BLOCKS_IN_WINDOW * block)
-        # so that the next window can be read while this one is handed on
-        return max(1, min(wanted, (self.max_bytes - self._whole_nbytes) // 2) // block)
-
-    def _shuffled(self, halt: Halt, tally: Tally) -> Generator[Batch]:
-        entropy = np.random.SeedSequence(self.seed).entropy
-        order = Permutation(self._cuts.nblocks, np.random.SeedSequence(entropy, spawn_key=(0,)))
-        at_once = settings.threads if self.layout.store.local else settings.fetch_concurrency
-        width = max(1, at_once // max(self._nchunks_in(0, self._cuts.longest), 1))
-        account = Account(self.max_bytes - self._whole_nbytes)
+        account = Account(budget)
         tally.accounts.append(account)
         ahead = ReadAhead(
-            self._blocks(order),
+            (unit for epoch in self._epochs_from_here() for unit in reader.units(epoch.batches())),
             account,
             width=width,
             depth=2 * width,
             ordered=True,
             halt=halt,
         )
-        with Account(self.max_bytes).holding(self._whole_nbytes):
-            whole = [
-                self._read_whole(layout, tally) if is_whole else None
-                for layout, is_whole in zip(self.layouts, self._whole, strict=True)
-            ]
-            done = filled = 0
-            batch: Batch = ()
-            for window in self._windows(ahead, tally):
-                m = len(window.indices)
-                key = np.random.SeedSequence(entropy, spawn_key=(1, window.number))
-                shuffled = np.random.Generator(np.random.Philox(key)).permutation(m)
-                taken = 0
-                while taken < m and done < self.nsamples:
-                    size = min(self.batch_size, self.nsamples - done)
-                    batch = batch or self._new_batch(size)
-                    n = min(size - filled, m - taken)
-                    window.gather(whole, shuffled[taken : taken + n], batch, filled)
-                    taken += n
-                    filled += n
-                    if filled == size:
-                        full, batch, filled = batch, (), 0
-                        done += size
-                        tally.add(0, sum(part.nbytes for part in full))
-                        yield full
-                        del full
-                del window
-
-    def _windows(self, ahead: ReadAhead[_Part], tally: Tally) -> Generator[_Window]:
-        held = 0
-        for nbytes, (window, nchunks, is_last) in ahead:
+        held = done = 0
+        for nbytes, (group, ready, nchunks) in ahead:
             held += nbytes
             tally.visit(nchunks)
-            if is_last:
-                yield window
-                ahead.release(held)
-                held = 0
-            del window
+            while done < ready:
+                arrays = group.batch(done)
+                indices = group.batches[done]
+                done += 1
+                if done == len(group.batches):
+                    ahead.release(held)
+                    held = 0
+                    del group
+                tally.add(0, sum(part.nbytes for part in arrays))
+                yield SampleBatch(arrays, indices)
+                del arrays, indices
+                if not held and done == ready:
+                    break
+            if held == 0:
+                done = 0
 
-    def _blocks(self, order: Permutation) -> Iterator[Unit[_Part]]:
-        """What is read, block by block; the first block of a window takes the bytes of all."""
-        left, blocks = self.nsamples, iter(order)
-        for number in count():
-            chosen: list[tuple[int, int]] = []
-            # what only a dropped batch would need is not read
-            while left > 0 and len(chosen) < self.blocks_in_window:
-                start, n = self._cuts.block(next(blocks))
-                chosen.append((start, n))
-                left -= n
-            if not chosen:
-                return
-            m = sum(n for _, n in chosen)
-            window = _Window(
-                number,
-                tuple(
-                    None if whole else aligned_empty((m, *layout.metadata.shape[1:]), layout.dtype)
-                    for layout, whole in zip(self.layouts, self._whole, strict=True)
-                ),
-                np.concatenate([np.arange(start, start + n) for start, n in chosen]),
-            )
-            nbytes, offset = m * self._row_nbytes, 0
-            for place, (start, n) in enumerate(chosen):
-                is_last = place == len(chosen) - 1
-                yield Unit(nbytes, partial(self._load, window, offset, start, n, is_last))
-                nbytes, offset = 0, offset + n
 
-    def _load(self, window: _Window, offset: int, start: int, n: int, is_last: bool) -> _Part:  # noqa: FBT001
-        for layout, array in zip(self.layouts, window.arrays, strict=True):
-            if array is not None:
-                rest = (Span(0, 1, length) for length in layout.metadata.shape[1:])
-                region = Region((Span(start, 1, n), *rest))
-                read_into(layout, region, array[offset : offset + n])
-        return _Part(window, self._nchunks_in(start, n), is_last)
+def check_share(share: Share, batch_size: int, lanes: int | None) -> None:
+    """Refuses hosts that cannot share batches evenly.
 
-    def _nchunks_in(self, start: int, n: int) -> int:
-        """Chunks of the arrays that are not held as a whole."""
-        nchunks = 0
-        for layout, whole in zip(self.layouts, self._whole, strict=True):
-            axis, *others = layout.chunks.axes
-            if not whole and n:
-                along = axis.chunk_at(start + n - 1) - axis.chunk_at(start) + 1
-                nchunks += along * prod(other.nchunks for other in others)
-        return nchunks
+    Args:
+        share: Which host, of how many.
+        batch_size: Samples of a batch.
+        lanes: Lanes that are shared too, if there are some.
 
-    def _read_whole(self, layout: ArrayLayout, tally: Tally) -> NDArray[Any]:
-        tally.visit(layout.chunks.nchunks)
-        return read_region(layout, parse_region(None, layout.metadata.shape))
-
-    def _new_batch(self, size: int) -> Batch:
-        return tuple(
-            aligned_empty((size, *layout.metadata.shape[1:]), layout.dtype)
-            for layout in self.layouts
-        )
+    Raises:
+        ValueError: Their number does not divide the batch, or the lanes.
+    """
+    index, hosts = share
+    if not 0 <= index < hosts:
+        msg = f"there is no share {index} of {hosts}"
+        raise ValueError(msg)
+    if batch_size % hosts:
+        msg = f"{hosts} hosts do not divide a batch of {batch_size}"
+        raise ValueError(msg)
+    if lanes is not None and lanes % hosts:
+        msg = f"{hosts} hosts do not divide the {lanes} lanes"
+        raise ValueError(msg)
 
 
 def stream_samples(
     layouts: Sequence[ArrayLayout],
     batch_size: int,
     *,
-    shuffle: bool = False,
-    seed: int | Sequence[int] | None = None,
+    axis: AxisKey | Sequence[AxisKey] | None = None,
+    windows: Mapping[AxisKey, int] | None = None,
+    overlap: Mapping[AxisKey, int] | None = None,
+    shuffle: Shuffle = "none",
+    seed: int | Sequence[int] | NDArray[Any] | None = None,
     drop_remainder: bool = False,
+    epochs: int | None = 1,
+    lanes: int | None = None,
+    share: Share | tuple[int, int] = Share(),
+    crops: Crops | None = None,
     max_bytes: int | None = None,
 ) -> SampleStream:
-    """Describes a stream of batches along the first axis.
+    """Describes a stream of batches of samples; nothing is read yet.
 
     Args:
-        layouts: Of the arrays: the first axis of all has one length.
-        batch_size: Samples of a batch; the last one may have fewer.
-        shuffle: Permute the chunks, and the samples within a window of chunks.
-        seed: Determines the order; another one in each iteration by default.
-        drop_remainder: Leave out a last batch that would be smaller.
-        max_bytes: Bytes that are held at most; `zlab.settings.memory_budget` by default.
+        layouts: Of the arrays: `array.layout` of each.
+        batch_size: Samples of a batch; the last one of an epoch may have fewer.
+        axis: The axes along which a sample is one index, by number or name; a sample does not have
+            them. By default the first one, or none where there are windows.
+        windows: Along which axes a sample is a window, and its length. A window that would reach
+            over the end is left out.
+        overlap: Elements that neighbouring windows share along an axis; 0 by default.
+        shuffle: `"none"`: in order. `"global"`: every order of the samples may come, and a chunk is
+            decoded for every group of batches anew. `"window"`: blocks of chunks are shuffled, and
+            the samples of many blocks, and each chunk is decoded once an epoch.
+        seed: Determines the order, with the epoch. By default one that the system draws now.
+        drop_remainder: Leave out a last batch that would be smaller; it is not read.
+        epochs: Epochs of an iteration; `None` for no end.
+        lanes: For `"window"`, how many lanes the blocks are dealt to: 64, or fewer if the budget or
+            the number of blocks does not allow it. Hosts must divide them.
+        share: Which host this is, of how many that read the same batches.
+        crops: For each array, slices of the axes of a sample: what this host needs of it.
+        max_bytes: Bytes that are held besides the batches; `zlab.settings.memory_budget` by
+            default.
 
     Raises:
         TypeError: An argument is not what its name says.
-        ValueError: The arrays have different lengths or no axis, or a number is too small.
+        ValueError: The arrays do not have the axes, or different numbers of samples; a number is
+            out of range; or hosts do not divide the batch or the lanes.
         MemoryBudgetError: More must be held at once than `max_bytes`.
+
+    Example:
+        >>> import numpy as np, zlab
+        >>> array = zlab.create_array({}, data=np.arange(10), chunks=5)
+        >>> for batch in zlab.samples.stream_samples([array.layout], 4):
+        ...     print(batch.indices, batch.arrays[0])
+        [0 1 2 3] [0 1 2 3]
+        [4 5 6 7] [4 5 6 7]
+        [8 9] [8 9]
     """
-    lengths = []
-    for layout in layouts:
-        shape = layout.metadata.shape
-        if not shape:
-            msg = f"array {layout.path!r} has no axis along which there could be samples"
-            raise ValueError(msg)
-        lengths.append(f"{layout.path!r} has {shape[0]}")
-    if len({layout.metadata.shape[0] for layout in layouts}) > 1:
-        msg = f"the arrays have different numbers of samples: {', '.join(lengths)}"
+    if not layouts:
+        msg = "samples of no arrays"
         raise ValueError(msg)
+    if shuffle not in SHUFFLES:
+        msg = f"shuffle must be one of {', '.join(map(repr, SHUFFLES))}, not {shuffle!r:.80}"
+        raise ValueError(msg)
+    grid, placements = parse_grid(layouts, axis, windows, overlap, crops)
+    batch_size = whole_number(batch_size, "batch_size", least=1)
+    given = None if seed is None else parse_seed(seed)
+    drawn = np.random.SeedSequence().entropy if given is None else given
+    check_kind(share, tuple, "share", "a zlab.samples.Share")
+    share = Share(*(whole_number(n, "every part of share", least=0) for n in share))
+    blocks = cut(placements)
+    n = 1
+    if shuffle == "window":
+        n = _parse_lanes(lanes, blocks, share)
+        if share.count > 1 and not drop_remainder:
+            msg = "several hosts need drop_remainder=True with shuffle='window', to agree on the number of batches"
+            raise ValueError(msg)
+    elif lanes is not None:
+        msg = f"lanes= is of shuffle='window', and not of {shuffle!r}"
+        raise ValueError(msg)
+    check_share(share, batch_size, n if shuffle == "window" else None)
+    identity = repr((grid, [(p.layout.metadata.shape, p.sampled) for p in placements]))
+    start = State(
+        0,
+        cast("Entropy", drawn),
+        cast("Shuffle", shuffle),
+        n,
+        1,
+        (0,) * n,
+        hashlib.sha256(identity.encode()).hexdigest()[:16],
+    )
     return SampleStream(
         layouts[0],
-        tuple(layouts),
-        whole_number(batch_size, "batch_size", least=1),
-        flag(shuffle, "shuffle"),
-        _checked_seed(seed),
+        placements,
+        batch_size,
+        given,
         flag(drop_remainder, "drop_remainder"),
+        None if epochs is None else whole_number(epochs, "epochs", least=0),
+        share,
         whole_number(
             settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
         ),
+        start,
     ).checked()
 
 
-def _checked_seed(seed: object) -> int | tuple[int, ...] | None:
-    """What `numpy.random.SeedSequence` takes, without the texts that it would take as well."""
-    if seed is None:
-        return None
-    if isinstance(seed, np.ndarray):
-        seed = seed.tolist()
-    if isinstance(seed, Sequence) and not isinstance(seed, (str, bytes)):
-        return tuple(whole_number(part, "every part of seed", least=0) for part in seed)
-    return whole_number(cast("int", seed), "seed", least=0)
+def _parse_lanes(lanes: int | None, blocks: Blocks, share: Share) -> int:
+    if lanes is not None:
+        return whole_number(lanes, "lanes", least=1)
+    most = max(1, min(LANES, blocks.nblocks))
+    power = 1 << (most.bit_length() - 1)
+    if power % share.count == 0:
+        return power
+    return max(1, most // share.count) * share.count
