@@ -225,6 +225,16 @@ def test_python_objects_of_v2_are_refused_before_any_read() -> None:
     assert not [key for key in store.counts.keys if key.endswith("/0")]
 
 
+def test_text_in_memory_may_be_python_objects() -> None:
+    array = zlab.create_array({}, path="a", data=np.arange(2), dimension_names=["x"])
+    labels = np.array(["Bern", "Oslo"], object)
+    (frame,) = zlab.polars.frames(array, coords={"x": labels})
+    assert frame.schema["x"] == pl.String
+    assert frame.rows() == [("Bern", 0), ("Oslo", 1)]
+    with pytest.raises(DataTypeError, match="coordinate 'x' is object.*neither all text nor"):
+        zlab.polars.frames(array, coords={"x": np.array(["Bern", 5], object)})
+
+
 def test_arrays_in_fields_are_refused() -> None:
     document = {
         "zarr_format": 2,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import zlab
 from zlab.errors import ChunkReadError, DataTypeError, MemoryBudgetError
 from zlab.stores.memory import MemoryStore
+from zlab.stream.budget import process_held
 from zlab.telemetry import capture
 from zlab.testing import CountingStore
 
@@ -404,6 +405,20 @@ def test_frames_go_on_into_polars(climate: tuple[zlab.Group, CountingStore]) -> 
         "Oslo": 19.5,
         "Rome": 20.5,
     }
+
+
+def test_what_is_held_is_known_and_kept_to(climate: tuple[zlab.Group, CountingStore]) -> None:
+    group, _ = climate
+    frames = zlab.polars.frames(group, columns=["time", "n", "t"], max_bytes=400)
+    # 8 rows of a day, an int64 and a float32
+    assert (frames.item_nbytes, frames.max_bytes) == (8 * (8 + 8 + 4), 400)
+    for _ in frames:
+        assert process_held() <= 400
+    assert table(frames.within(200)).rows() == table(frames).rows()
+    assert frames.within(200).max_bytes == 200
+    with pytest.raises(MemoryBudgetError, match=r"batch\(4\) holds up to 3 items"):
+        frames.batch(4)
+    assert [len(several) for several in frames.batch(2)] == [2, 2]
 
 
 def test_without_polars_the_error_names_the_extra() -> None:

@@ -81,7 +81,9 @@ def column_type(
     """
     target = target_dtype(values.dtype, what)
     if not isinstance(values, Array):
-        return ColumnType(_polars_dtype(target))
+        return ColumnType(
+            _object_dtype(values, what) if target.kind == "O" else _polars_dtype(target)
+        )
     metadata = values.metadata
     if metadata.data_type.family == "object":
         raise _refusal(what, values.dtype, "Its elements are Python objects.")
@@ -112,6 +114,8 @@ def column(name: str, values: NDArray[Any], kind: ColumnType | None = None) -> p
         return _series(name, values, target)
     if kind.categories is not None:
         made = _decoded(name, values, kind.categories)
+    elif values.dtype.kind == "O":
+        made = pl.Series(name, values.tolist(), dtype=kind.dtype)
     else:
         made = _series(name, values, target)
         if made.dtype != kind.dtype:
@@ -168,6 +172,14 @@ def _refusal(what: str, dtype: np.dtype[Any], why: str) -> DataTypeError:
         f"{what} is {dtype}, for which there is no Polars column",
         hint=f"{why} Leave it out with columns=",
     )
+
+
+def _object_dtype(values: NDArray[Any], what: str) -> pl.DataType:
+    """The type of Python objects in memory: text, as pandas and xarray have it, or bytes."""
+    for kind, dtype in ((str, pl.String()), (bytes, pl.Binary())):
+        if all(isinstance(value, kind) for value in values.flat):
+            return dtype
+    raise _refusal(what, values.dtype, "Its elements are neither all text nor all bytes.")
 
 
 def _categories(attributes: Mapping[str, Any], target: np.dtype[Any]) -> pl.Series | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -58,6 +58,33 @@ class Frames(Stream[pl.DataFrame]):
         return sum(stream.max_nchunks for stream in self.streams.values())
 
     @cached_property
+    def item_nbytes(self) -> int:
+        """Decoded bytes of the largest frame, the columns of coordinates included."""
+        itemsizes = {name: 8 if values is None else values.itemsize for name, values in self.coords}
+        beside = sum(itemsizes[name] for name in self.columns if name in itemsizes)
+        rows = self._first.item_nbytes // max(1, self._first.layout.dtype.itemsize)
+        return rows * beside + sum(stream.item_nbytes for stream in self.streams.values())
+
+    @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once."""
+        return self._together.least_nbytes
+
+    @property
+    def max_bytes(self) -> int:
+        """Decoded bytes that are in flight or wait for the consumer, at most."""
+        return self._together.max_bytes
+
+    def within(self, max_bytes: int) -> Self:
+        """The same frames with so many bytes to hold."""
+        parts = cast("tuple[ChunkStream, ...]", self._together.within(max_bytes).streams)
+        return replace(self, streams=dict(zip(self.streams, parts, strict=True)))
+
+    @cached_property
+    def _together(self) -> ZipStream:
+        return ZipStream(self.layout, tuple(self.streams.values()))
+
+    @cached_property
     def _first(self) -> ChunkStream:
         return next(iter(self.streams.values()))
 
@@ -78,8 +105,7 @@ class Frames(Stream[pl.DataFrame]):
     def items(self, halt: Halt, tally: Tally) -> Generator[pl.DataFrame]:
         """One iteration."""
         coords = self._read_coords()
-        together = ZipStream(self.layout, tuple(self.streams.values()))
-        for chunks in together.items(halt, tally):
+        for chunks in self._together.items(halt, tally):
             region = chunks[0].region
             columns = {
                 name: column(name, _spread(axis, region, *coords[name]), self.kinds.get(name))
