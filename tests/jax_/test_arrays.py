@@ -146,7 +146,7 @@ def test_what_is_wrong_is_told_before_anything_is_read() -> None:
         (TypeError, "device must be a jax.Device", {"device": "cpu"}),
         (TypeError, "device must be a jax.Device", {"device": sharding}),
         (TypeError, r"sharding must be a jax\.sharding\.Sharding", {"sharding": "rows"}),
-        (DataTypeError, "dtype= for array '' is float64", {"dtype": "float64"}),
+        (DataTypeError, "dtype= for the array is float64", {"dtype": "float64"}),
     ]
     for error, says, arguments in wrong:
         with pytest.raises(error, match=says):

@@ -210,7 +210,7 @@ def test_a_cast_is_numpys() -> None:
     array = zlab.create_array({}, data=np.array([1.7, -2.2, 300.0]), chunks=2)
     assert zlab.jax.to_array(array, dtype="int8").tolist() == [1, -2, 44]
     assert zlab.jax.to_array(array, dtype=jnp.bfloat16).dtype == jnp.bfloat16
-    with pytest.raises(DataTypeError, match="dtype= for array '' is float64"):
+    with pytest.raises(DataTypeError, match="dtype= for the array is float64"):
         zlab.jax.to_array(zlab.create_array({}, data=np.zeros(2, "i1")), dtype="float64")
     days = zlab.create_array({}, data=np.array(["1970-01-03"], "M8[D]"))
     assert zlab.jax.to_array(days, dtype="int16").tolist() == [2]

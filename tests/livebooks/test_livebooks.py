@@ -30,7 +30,12 @@ def cells(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 def test_they_are_there() -> None:
     names = [path.stem for path in LIVEBOOKS]
-    assert {"00_01_welcome", "01_01_first_zarr_array", "03_03_training_from_zarr"} <= set(names)
+    assert {
+        "00_01_welcome",
+        "01_01_first_zarr_array",
+        "03_01_zarr_to_jax",
+        "03_03_training_from_zarr",
+    } <= set(names)
     assert all(re.fullmatch(r"(\d\d|cb)_\d\d[a-z]?_[a-z0-9_]+", name) for name in names)
 
 

@@ -13,7 +13,7 @@ from zlab.engine.points import read_points
 from zlab.engine.read import read_region
 from zlab.engine.selection import Region
 from zlab.jax.device import to_device
-from zlab.jax.dtypes import chosen_dtype, converted
+from zlab.jax.dtypes import chosen_dtype, converted, title_of
 from zlab.stream.arguments import check_kind
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def to_array(
         check_kind(device, jax.Device, "device", "a jax.Device, as jax.devices() lists")
     if sharding is not None:
         check_kind(sharding, Sharding, "sharding", "a jax.sharding.Sharding")
-    what = f"array {array.path!r}"
+    what = title_of(array)
     target = chosen_dtype(array.dtype, dtype, what)
     layout, wanted = array.layout, parse_selection(array, selection)
     if sharding is None:

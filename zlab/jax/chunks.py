@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from zlab.array import Array
 from zlab.jax.device import to_device
-from zlab.jax.dtypes import chosen_dtype, converted
+from zlab.jax.dtypes import chosen_dtype, converted, title_of
 from zlab.stream.arguments import check_kind
 from zlab.stream.loader import format_region
 from zlab.stream.stream import Stream
@@ -166,7 +166,7 @@ def chunks(
         (2,) [4]
     """
     check_kind(array, Array, "array", "a zlab.Array")
-    target = chosen_dtype(array.dtype, dtype, f"array {array.path!r}")
+    target = chosen_dtype(array.dtype, dtype, title_of(array))
     source = array.stream_chunks(**options)
     return TensorStream(
         source.layout, replace(source, progress=None), target, device, progress=source.progress

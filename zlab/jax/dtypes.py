@@ -39,7 +39,7 @@ def dtype_of(data_type: object) -> np.dtype[Any]:
         dtype('complex64')
     """
     if isinstance(data_type, Array):
-        return checked_dtype(data_type.dtype, f"array {data_type.path!r}")
+        return checked_dtype(data_type.dtype, title_of(data_type))
     found = data_type if isinstance(data_type, DataType) else stored_type_of(data_type)
     return checked_dtype(found.dtype, found.name)
 
@@ -80,6 +80,11 @@ def _only_in_jax(dtype: Any) -> tuple[str, str] | None:
     if not is_number(native):
         return None
     return native.name, f"Cast it to {_wide_enough(native)}, which has all its values"
+
+
+def title_of(array: Array) -> str:
+    """What messages call an array."""
+    return f"array {array.path!r}" if array.path else "the array"
 
 
 def chosen_dtype(dtype: np.dtype[Any], wanted: object, what: str) -> np.dtype[Any]:
