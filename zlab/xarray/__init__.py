@@ -19,6 +19,9 @@ try:
 except ImportError as error:
     raise MissingExtraError("xarray", "xarray", "zlab.xarray") from error
 
+from zlab.xarray.accessors import DataArrayAccessor, DatasetAccessor
 from zlab.xarray.backend import ZlabBackendEntrypoint
+from zlab.xarray.blocks import Blocks
+from zlab.xarray.write import write
 
-__all__ = ["ZlabBackendEntrypoint"]
+__all__ = ["Blocks", "DataArrayAccessor", "DatasetAccessor", "ZlabBackendEntrypoint", "write"]

@@ -6,7 +6,7 @@ import os
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, final, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import xarray as xr
 from xarray.backends import BackendEntrypoint, StoreBackendEntrypoint
@@ -14,7 +14,7 @@ from xarray.backends import BackendEntrypoint, StoreBackendEntrypoint
 from zlab.errors import MetadataError, NodeNotFoundError
 from zlab.group import Group, open_group
 from zlab.stores.base import Store
-from zlab.xarray.variables import By, GroupStore
+from zlab.xarray.variables import GroupStore, check_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zlab.engine.cache import Cache
     from zlab.metadata import ZarrFormat
     from zlab.stores.open import StoreLike
+    from zlab.xarray.variables import By
 
 
 @final
@@ -195,9 +196,7 @@ class Source:
     drop_variables: str | Iterable[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.by not in get_args(By):
-            msg = f"by must be 'chunk' or 'shard', not {self.by!r:.40}"
-            raise ValueError(msg)
+        check_by(self.by)
 
     def datasets(self, *, below: bool, **decoding: Any) -> dict[str, xr.Dataset]:
         """The datasets by path, from the group down.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final, get_args
 
 from numcodecs import get_codec
 from xarray import Variable
@@ -25,6 +25,13 @@ By: TypeAlias = Literal["chunk", "shard"]
 
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 """The attribute of Zarr v2 arrays that names their axes."""
+
+
+def check_by(by: object) -> None:
+    """Raises a `ValueError` where something else was passed than `"chunk"` or `"shard"`."""
+    if by not in get_args(By):
+        msg = f"by must be 'chunk' or 'shard', not {by!r:.40}"
+        raise ValueError(msg)
 
 
 @final
