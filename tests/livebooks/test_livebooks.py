@@ -35,6 +35,7 @@ def test_they_are_there() -> None:
         "01_01_first_zarr_array",
         "03_01_zarr_to_jax",
         "03_03_training_from_zarr",
+        "05_01_tick_data_cube",
     } <= set(names)
     assert all(re.fullmatch(r"(\d\d|cb)_\d\d[a-z]?_[a-z0-9_]+", name) for name in names)
 

@@ -231,7 +231,7 @@ def test_text_in_memory_may_be_python_objects() -> None:
     (frame,) = zlab.polars.frames(array, coords={"x": labels})
     assert frame.schema["x"] == pl.String
     assert frame.rows() == [("Bern", 0), ("Oslo", 1)]
-    with pytest.raises(DataTypeError, match="coordinate 'x' is object.*neither all text nor"):
+    with pytest.raises(DataTypeError, match=r"coordinate 'x' is object.*neither all text nor"):
         zlab.polars.frames(array, coords={"x": np.array(["Bern", 5], object)})
 
 
