@@ -19,14 +19,16 @@ except ImportError as error:
     raise MissingExtraError("jax", "jax", "zlab.jax") from error
 
 from zlab.jax.arrays import to_array
-from zlab.jax.batches import Batches, batches
+from zlab.jax.batches import batches
 from zlab.jax.chunks import TensorChunk, TensorStream, chunks
 from zlab.jax.create import from_array
 from zlab.jax.dtypes import data_type_of, dtype_of
+from zlab.jax.loader import Loader, LoaderReport
 from zlab.jax.write import write
 
 __all__ = [
-    "Batches",
+    "Loader",
+    "LoaderReport",
     "TensorChunk",
     "TensorStream",
     "batches",
