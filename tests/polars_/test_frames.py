@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
@@ -19,6 +20,7 @@ from zlab.testing import CountingStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 pl = pytest.importorskip("polars")
 testing = pytest.importorskip("polars.testing")
@@ -419,6 +421,16 @@ def test_what_is_held_is_known_and_kept_to(climate: tuple[zlab.Group, CountingSt
     with pytest.raises(MemoryBudgetError, match=r"batch\(4\) holds up to 3 items"):
         frames.batch(4)
     assert [len(several) for several in frames.batch(2)] == [2, 2]
+
+
+def test_frames_travel_to_other_processes(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"k": pl.Series(["b", None], dtype=pl.Enum(["a", "b"])), "n": [1, 2]})
+    frames = zlab.polars.frames(
+        zlab.polars.write(frame, tmp_path / "t.zarr"), fill_to_null="n", columns=["k", "n"]
+    )
+    again = pickle.loads(pickle.dumps(frames))  # noqa: S301  our own
+    assert again.schema == frames.schema
+    assert table(again).equals(frame)
 
 
 def test_without_polars_the_error_names_the_extra() -> None:

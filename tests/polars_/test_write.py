@@ -41,7 +41,11 @@ def read(group: zlab.Group, **options: Any) -> Any:
 
 
 def check(frame: Any, group: zlab.Group, **options: Any) -> None:
+    """What is stored is the frame, by either way of reading it."""
     testing.assert_frame_equal(read(group, **options), frame, categorical_as_str=True)
+    scanned = zlab.polars.scan(group, **options)
+    assert scanned.collect_schema() == frame.schema
+    testing.assert_frame_equal(scanned.collect(), frame, categorical_as_str=True)
 
 
 # -- what is written is read
@@ -111,6 +115,37 @@ def test_a_frame_comes_back(data: st.DataObject) -> None:
     check(frame, again)
     assert {array.dimension_names for array in again.array_values()} == {("row",)}
     assert zlab.polars.frames(again).columns == tuple(frame.columns)
+
+
+NUMBERS = [f"{sign}int{8 * n}" for sign in ("", "u") for n in (1, 2, 4, 8)]
+
+
+@given(st.data())
+def test_arrays_go_through_polars_bit_for_bit(data: st.DataObject) -> None:
+    dtypes = data.draw(
+        st.lists(
+            st.sampled_from([*NUMBERS, "float16", "float32", "float64", "M8[us]", "m8[ns]"]),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    length, chunks = data.draw(st.integers(0, 11)), data.draw(st.integers(1, 4))
+    shards = data.draw(st.none() | st.integers(1, 3).map(lambda n: n * chunks))
+    group = zlab.create_group({})
+    for place, dtype in enumerate(dtypes):
+        size = length * np.dtype(dtype).itemsize
+        # payloads of NaN too
+        values = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), dtype)
+        array = group.create_array(
+            f"a{place}", shape=length, dtype=dtype, chunks=chunks, shards=shards
+        )
+        array.write(..., values, write_empty_chunks=True)
+    names = list(group.array_keys())
+    table = zlab.polars.scan(group, columns=names)
+    back = zlab.polars.write(table, {}, chunks=data.draw(st.integers(1, 4)))
+    for name in names:
+        assert back.array(name).dtype == group.array(name).dtype
+        assert back.array(name)[...].tobytes() == group.array(name)[...].tobytes()
 
 
 @given(st.data())
