@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zlab.engine.plan import ChunkJob
+from zlab.memory import strided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,7 +265,7 @@ class Scatter:
                     flat = flat * length + along
                 _rows_of(out)[places] = rows[flat]
                 return
-        view = np.lib.stride_tricks.as_strided(
+        view = strided(
             data, (*lead, *shape), (*(data.strides[a] for a in placement.sampled), *strides)
         )
         values = view[tuple(inside)]
