@@ -159,8 +159,20 @@ def test_filter_of_scan_is_filter_of_table(data: Any) -> None:
         # what is written afterwards has no statistics
         array[0:4] = values[::-1][:4]
     nullable = data.draw(st.booleans())
-    table = zlab.polars.scan({"v": array}, fill_to_null=nullable)
-    predicate = data.draw(predicates("v", dtype))
+    coordinate_dtype, coordinate, _ = data.draw(columns())
+    coords = None
+    wanted = predicates("v", dtype)
+    if data.draw(st.booleans()):
+        coords = {"dim_0": np.resize(coordinate, len(values))}
+        along = predicates("dim_0", coordinate_dtype)
+        both = st.tuples(wanted, along)
+        wanted = st.one_of(
+            along,
+            both.map(lambda pair: pair[0] & pair[1]),
+            both.map(lambda pair: pair[0] | ~pair[1]),
+        )
+    table = zlab.polars.scan({"v": array}, coords=coords, fill_to_null=nullable)
+    predicate = data.draw(wanted)
     try:
         expected = table.collect().filter(predicate)
     except pl.exceptions.PolarsError:

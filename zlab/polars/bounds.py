@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,34 +30,22 @@ def position_bounds(edges: NDArray[np.int64]) -> Bounds:
     return Bounds(low, high, np.ones(n, np.bool_), np.ones(n, np.bool_), np.zeros(n, np.bool_))
 
 
-def coordinate_bounds(
-    values: NDArray[Any], edges: NDArray[np.int64], kind: ColumnType
-) -> Bounds | None:
-    """Bounds of coordinates in each part of an axis; `None` where they have no order.
+def flag_bounds(flags: pl.Series, edges: NDArray[np.int64]) -> Bounds:
+    """Bounds of booleans in each part of an axis.
 
     Args:
-        values: The coordinates, in whichever order.
+        flags: One for each position; some may be null.
         edges: Where each part begins, and where the last one ends.
-        kind: How they become a column.
     """
-    if kind.categories is not None or values.dtype.kind not in "biufmMUT":
-        return None
-    if kind.null is not None:
-        return None
-    n = len(edges) - 1
-    if values.dtype.kind in "UT":
-        parts = [values[a:b].tolist() for a, b in pairwise(edges)]
-        ends = np.array([[min(part), max(part)] for part in parts], np.dtypes.StringDType())
-        return _bounds(ends[:, 0], ends[:, 1], kind, np.ones(n, np.bool_), np.zeros(n, np.bool_))
     starts = edges[:-1]
-    if values.dtype.kind in "mM":
-        null = np.isnat(values)
-        nnull = np.add.reduceat(null, starts, dtype=np.int64)
-        low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
-        return _bounds(low, high, kind, nnull < np.diff(edges), nnull > 0)
-    # NaN is the greatest value: it is the least one where there is no other
-    low, high = np.fmin.reduceat(values, starts), np.maximum.reduceat(values, starts)
-    return _bounds(low, high, kind, np.ones(n, np.bool_), np.zeros(n, np.bool_))
+    known = np.ones(len(starts), np.bool_)
+    null = flags.is_null().to_numpy()
+    true = flags.fill_null(value=False).to_numpy()
+    any_true = np.logical_or.reduceat(true, starts)
+    any_false = np.logical_or.reduceat(~(true | null), starts)
+    has_nulls = np.logical_or.reduceat(null, starts)
+    low, high = pl.Series("", ~any_false), pl.Series("", any_true)
+    return Bounds(low, high, known, any_true | any_false, has_nulls)
 
 
 def value_bounds(stats: ChunkStats, chunks: NDArray[np.int64], kind: ColumnType) -> Bounds:

@@ -1,9 +1,10 @@
 """Which parts of a table can hold rows that a predicate keeps, told from bounds of their columns.
 
-A predicate is parsed into a small tree of what is understood; whatever is not, is `Unknown`. The
-tree is asked in three-valued logic: of each part of the table, whether the predicate may be true
-for some row, and whether it may be false. A row for which it is null is neither. What is unknown
-may be both, so it keeps the part.
+A predicate is parsed into a small tree of what is understood; whatever is not, is `Unknown`. What
+asks about one coordinate alone need not be understood: Polars computes it from the coordinate's
+values, and it is a column of flags along their axis. The tree is asked in three-valued logic: of
+each part of the table, whether the predicate may be true for some row, and whether it may be false.
+A row for which it is null is neither. What is unknown may be both, so it keeps the part.
 
 Values are compared by Polars itself, in its order, in which NaN is the greatest value and equal to
 itself. Bounds of `f(column)` are those of the column put into `f`, if `f` keeps the order.
@@ -25,7 +26,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -224,6 +225,9 @@ class _Term:
         return pl.DataFrame([values.alias(self.column or "")]).select(self.expr).to_series()
 
 
+_YES = _Term(pl.lit(value=True), None, pl.Boolean())
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class _Compare(Predicate):
@@ -309,35 +313,67 @@ def _mask(values: pl.Series) -> Mask:
 # -- from Polars' expressions
 
 
-def parse_predicate(predicate: pl.Expr, schema: pl.Schema) -> Predicate:
+class Parsed(NamedTuple):
+    """A predicate as far as it is understood.
+
+    Attributes:
+        tree: The predicate.
+        flags: Expressions on one coordinate, by the name that they have as columns of the tree,
+            each with the name of the coordinate.
+    """
+
+    tree: Predicate
+    flags: Mapping[str, tuple[str, pl.Expr]]
+
+
+def parse_predicate(
+    predicate: pl.Expr, schema: pl.Schema, coordinates: Collection[str] = ()
+) -> Parsed:
     """A predicate as far as it is understood.
 
     Args:
-        predicate: As Polars hands it to a source, its operands of one type each.
+        predicate: As Polars hands it to a source, its operands of one type each; its value for a
+            row depends on that row alone.
         schema: Of the table.
+        coordinates: Names of the columns whose values along an axis are at hand.
 
     Example:
         >>> import polars as pl
-        >>> schema = pl.Schema({"t": pl.Float64})
-        >>> parse_predicate(pl.col("t") > 3.0, schema).columns
+        >>> schema = pl.Schema({"t": pl.Float64, "time": pl.Date})
+        >>> parse_predicate(pl.col("t") > 3.0, schema).tree.columns
         frozenset({'t'})
-        >>> parse_predicate(pl.col("t").sin() > 3.0, schema)
+        >>> parse_predicate(pl.col("t").sin() > 3.0, schema).tree
         Unknown()
+        >>> may = pl.col("time").dt.month() == 5
+        >>> list(parse_predicate(may, schema, ["time"]).flags.values())[0][0]
+        'time'
     """
-    return _Parser(schema).predicate(predicate)
+    parser = _Parser(schema, coordinates)
+    tree = parser.predicate(predicate)
+    return Parsed(tree, parser.flags)
 
 
 class _Parser:
     """Parses expressions on a table of some schema."""
 
-    def __init__(self, schema: pl.Schema) -> None:
+    def __init__(self, schema: pl.Schema, coordinates: Collection[str]) -> None:
         self._empty = pl.LazyFrame(schema=schema)
+        self._coordinates = coordinates
+        self.flags: dict[str, tuple[str, pl.Expr]] = {}
 
     def dtype(self, expr: pl.Expr) -> pl.DataType:
         return self._empty.select(expr.alias("")).collect_schema()[""]
 
+    def _flag(self, expr: pl.Expr, coordinate: str) -> Predicate:
+        name = f"{coordinate}\0{len(self.flags)}"
+        self.flags[name] = coordinate, expr
+        return _Compare("Eq", _Term(pl.col(name), name, pl.Boolean()), _YES)
+
     def predicate(self, expr: pl.Expr) -> Predicate:
         try:
+            names = set(expr.meta.root_names())
+            if len(names) == 1 and names <= set(self._coordinates):
+                return self._flag(expr, *names)
             return self._predicate(expr, _tree(expr))
         except (PolarsError, ValueError, TypeError, IndexError):
             # no bounds can be had of an operand, or other versions of Polars have another form
@@ -346,8 +382,7 @@ class _Parser:
     def _predicate(self, expr: pl.Expr, tree: Any) -> Predicate:
         match tree:
             case {"Column": str()} if self.dtype(expr) == pl.Boolean:
-                yes = _Term(pl.lit(value=True), None, pl.Boolean())
-                return _Compare("Eq", self.term(expr), yes)
+                return _Compare("Eq", self.term(expr), _YES)
             case {"Literal": _} if self.dtype(expr) == pl.Boolean:
                 return _Constant(pl.select(expr).item())
             case {"BinaryExpr": {"op": str(op), "left": left, "right": right}}:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
 
 from zlab import stats
 from zlab.errors import DataTypeError
 from zlab.polars.blocks import edges_of
-from zlab.polars.bounds import coordinate_bounds, position_bounds, value_bounds
-from zlab.polars.predicates import concatenated, taken
+from zlab.polars.bounds import flag_bounds, position_bounds, value_bounds
+from zlab.polars.columns import column
+from zlab.polars.predicates import concatenated, parse_predicate, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from zlab.array import Array
     from zlab.polars.blocks import Wanted
     from zlab.polars.columns import ColumnType
-    from zlab.polars.predicates import Bounds, Predicate
+    from zlab.polars.predicates import Bounds, Parsed, Predicate
     from zlab.polars.rows import Coordinate
     from zlab.stats import ChunkStats
 
@@ -36,7 +40,8 @@ AxisBounds: TypeAlias = "dict[str, tuple[int, Bounds]]"
 
 def prune(
     wanted: Wanted,
-    predicate: Predicate,
+    predicate: pl.Expr,
+    schema: pl.Schema,
     coordinates: Mapping[str, tuple[int, Coordinate]],
     arrays: Mapping[str, Array],
     kinds: Mapping[str, ColumnType],
@@ -46,72 +51,77 @@ def prune(
     Args:
         wanted: All blocks, or the first.
         predicate: Of the table.
+        schema: Of the table.
         coordinates: By column name, with the axis that they are of.
         arrays: Of values, whose chunks are the blocks.
         kinds: How values become columns.
     """
-    if not predicate.columns or not wanted.stop:
+    valued = [name for name, (_, found) in coordinates.items() if found.values is not None]
+    parsed = parse_predicate(predicate, schema, valued)
+    tree = parsed.tree
+    if not tree.columns or not wanted.stop:
         return wanted
-    along = _along_axes(wanted, predicate, coordinates, kinds)
+    along = _along_axes(wanted, parsed, coordinates, kinds)
     kept = [np.arange(r.start, r.stop) for r in wanted.box]
     for axis in {axis for axis, _ in along.values()}:
         here = {name: bounds for name, (of, bounds) in along.items() if of == axis}
-        kept[axis] = np.flatnonzero(predicate.may_match(len(wanted.box[axis]), here))
+        kept[axis] = np.flatnonzero(tree.may_match(len(wanted.box[axis]), here))
     if prod(len(numbers) for numbers in kept) > _MOST:
         return wanted
-    known = _statistics(arrays, predicate, kinds)
+    known = _statistics(arrays, tree, kinds)
     box = tuple(
         range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0)
         for numbers in kept
     )
-    numbers = _places(wanted, kept, box, predicate, along, known, kinds)
+    numbers = _places(wanted, kept, box, tree, along, known, kinds)
     return replace(wanted, box=box, numbers=numbers)
 
 
 def _along_axes(
     wanted: Wanted,
-    predicate: Predicate,
+    parsed: Parsed,
     coordinates: Mapping[str, tuple[int, Coordinate]],
     kinds: Mapping[str, ColumnType],
 ) -> AxisBounds:
-    """Of the coordinates that the predicate asks about, bounds in each block along their axis."""
+    """Bounds in each block along its axis of what the predicate asks about coordinates."""
     found: AxisBounds = {}
-    for name in predicate.columns & coordinates.keys():
-        axis, coordinate = coordinates[name]
-        numbers = wanted.box[axis]
-        if len(numbers) > _MOST_ALONG:
+    for name in parsed.tree.columns:
+        coordinate_name, expr = parsed.flags.get(name, (name, None))
+        if coordinate_name not in coordinates:
             continue
-        edges = edges_of(wanted.grid.axes[axis], numbers)
-        bounds = (
-            position_bounds(edges)
-            if coordinate.values is None
-            else _coordinate_bounds(coordinate, edges, kinds[name])
-        )
-        if bounds is not None:
-            found[name] = axis, bounds
+        axis, coordinate = coordinates[coordinate_name]
+        if len(wanted.box[axis]) > _MOST_ALONG:
+            continue
+        edges = edges_of(wanted.grid.axes[axis], wanted.box[axis])
+        if coordinate.values is None:
+            found[name] = axis, position_bounds(edges)
+        elif expr is not None:
+            # an error of the predicate is raised by the rows that it meets, if it meets them
+            with suppress(PolarsError, DataTypeError):
+                kind = kinds[coordinate_name]
+                found[name] = axis, _flag_bounds(coordinate, expr, edges, coordinate_name, kind)
     return found
 
 
-def _coordinate_bounds(
-    coordinate: Coordinate, edges: NDArray[np.int64], kind: ColumnType
-) -> Bounds | None:
-    """Bounds of coordinates, of which some are held at a time."""
+def _flag_bounds(
+    coordinate: Coordinate,
+    expr: pl.Expr,
+    edges: NDArray[np.int64],
+    name: str,
+    kind: ColumnType,
+) -> Bounds:
+    """Bounds of a function of coordinates, of which some are held at a time."""
     parts: list[Bounds] = []
     first, last = 0, len(edges) - 1
     while first < last:
         until = int(np.searchsorted(edges, edges[first] + _PIECE, side="right")) - 1
         until = min(max(until, first + 1), last)
         start = int(edges[first])
-        values = coordinate.at(start, int(edges[until]))
-        try:
-            bounds = coordinate_bounds(values, edges[first : until + 1] - start, kind)
-        except DataTypeError:
-            return None
-        if bounds is None:
-            return None
-        parts.append(bounds)
+        values = column(name, coordinate.at(start, int(edges[until])), kind)
+        flags = pl.DataFrame([values]).select(expr.alias(name)).to_series()
+        parts.append(flag_bounds(flags, edges[first : until + 1] - start))
         first = until
-    return concatenated(parts) if parts else None
+    return concatenated(parts)
 
 
 def _statistics(

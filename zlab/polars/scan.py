@@ -11,7 +11,6 @@ from polars.io.plugins import register_io_source
 
 from zlab.config import settings
 from zlab.polars.blocks import Wanted, block_grid, read_blocks
-from zlab.polars.predicates import parse_predicate
 from zlab.polars.pruning import prune
 from zlab.polars.rows import Coordinate, rows_of
 from zlab.polars.sources import Sources, same_cuts
@@ -136,9 +135,8 @@ class _Source:
             if name in needed
         }
         if predicate is not None:
-            parsed = parse_predicate(predicate, schema)
             in_blocks = {name: arrays[name] for name in read if same_cuts(read[name].chunks, grid)}
-            wanted = prune(wanted, parsed, coordinates, in_blocks, sources.kinds)
+            wanted = prune(wanted, predicate, schema, coordinates, in_blocks, sources.kinds)
         n = batch_size or _BATCH
         pending: list[pl.DataFrame] = []
         held = 0
