@@ -18,7 +18,7 @@ PAGES = [
     if BLOCK.search(page.read_text(encoding="utf-8"))
 ]
 
-pytestmark = pytest.mark.needs("demo", "jax", "lab", "polars")
+pytestmark = pytest.mark.needs("demo", "jax", "lab", "polars", "xarray")
 
 
 @pytest.fixture(scope="module")

@@ -104,6 +104,19 @@ def test_it_is_what_numpy_selects(data: st.DataObject) -> None:
     np.testing.assert_array_equal(tensor, values[selection])
 
 
+def test_index_arrays_may_be_tensors() -> None:
+    rows = jax.numpy.array([9, 0, 9])
+    array = small_array(dimension_names=["y", "x"])
+    np.testing.assert_array_equal(zlab.jax.to_array(array, rows), VALUES[[9, 0, 9]])
+    np.testing.assert_array_equal(zlab.jax.to_array(array, {"x": rows}), VALUES[:, [9, 0, 9]])
+    np.testing.assert_array_equal(
+        zlab.jax.to_array(array, (rows, rows + 1)), VALUES[rows, rows + 1]
+    )
+    np.testing.assert_array_equal(zlab.jax.to_array(array, rows[0]), VALUES[9])
+    mask = jax.numpy.asarray(VALUES > 500)
+    np.testing.assert_array_equal(zlab.jax.to_array(array, mask), VALUES[VALUES > 500])
+
+
 def test_scalars_empty_arrays_and_fill() -> None:
     point = zlab.jax.to_array(small_array(), (3, 4))
     assert (point.shape, float(point)) == ((), 64)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
+import numpy as np
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from zlab.array import Array
@@ -17,7 +19,6 @@ from zlab.jax.dtypes import chosen_dtype, converted, title_of
 from zlab.stream.arguments import check_kind
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from zlab.engine.layout import ArrayLayout
@@ -29,7 +30,7 @@ Bounds: TypeAlias = tuple[tuple[int, int], ...]
 
 def to_array(
     array: Array,
-    selection: Selection = ...,
+    selection: Selection | jax.Array = ...,
     *,
     device: jax.Device | None = None,
     sharding: Sharding | None = None,
@@ -44,7 +45,7 @@ def to_array(
     Args:
         array: The array.
         selection: As between the brackets of `zlab.Array`, `{"time": 0}` for named dimensions
-            among them; all of it by default.
+            among them; all of it by default. Index arrays may be tensors.
         device: Where it goes; JAX's default device by default.
         sharding: Over which devices it is divided. Each process reads for its own devices.
         dtype: Cast to this dtype, as NumPy does it.
@@ -77,7 +78,7 @@ def to_array(
         check_kind(sharding, Sharding, "sharding", "a jax.sharding.Sharding")
     what = title_of(array)
     target = chosen_dtype(array.dtype, dtype, what)
-    layout, wanted = array.layout, parse_selection(array, selection)
+    layout, wanted = array.layout, parse_selection(array, _on_host(selection))
     if sharding is None:
         return to_device(converted(_read(layout, wanted), target), device, what)
     shape = wanted.shape if isinstance(wanted, Region) else wanted[0].shape
@@ -90,6 +91,15 @@ def to_array(
             place = SingleDeviceSharding(each, memory_kind=sharding.memory_kind)
             parts.append(to_device(data, place, what))
     return jax.make_array_from_single_device_arrays(shape, sharding, parts)
+
+
+def _on_host(selection: Any) -> Any:
+    """A selection whose index arrays are NumPy's."""
+    if isinstance(selection, Mapping):
+        return {name: _on_host(index) for name, index in selection.items()}
+    if isinstance(selection, tuple):
+        return tuple(map(_on_host, selection))
+    return np.asarray(selection) if isinstance(selection, jax.Array) else selection
 
 
 def _read(layout: ArrayLayout, wanted: Region | tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
