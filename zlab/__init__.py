@@ -17,7 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zlab import errors, grain, jax, polars, stats, telemetry, widgets
+    from zlab import errors, grain, jax, polars, samples, stats, telemetry, widgets
     from zlab.array import Array, create_array
     from zlab.config import settings
     from zlab.engine.cache import Cache
@@ -58,6 +58,7 @@ __all__ = [
     "open_group",
     "pipeline",
     "polars",
+    "samples",
     "settings",
     "stats",
     "stream_zip",
@@ -92,6 +93,7 @@ _MODULES = (
     "grain",
     "jax",
     "polars",
+    "samples",
     "stats",
     "telemetry",
     "torch",

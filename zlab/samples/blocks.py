@@ -101,6 +101,16 @@ class Blocks:
     cuts: tuple[Cuts, ...]
 
     @cached_property
+    def identity(self) -> str:
+        """What another process has the same blocks by."""
+        return repr(
+            [
+                (c.nsamples, c.length, c.step) if c.edges is None else c.edges.tolist()
+                for c in self.cuts
+            ]
+        )
+
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Blocks along each sampled axis."""
         return tuple(cuts.npieces for cuts in self.cuts)
@@ -172,6 +182,13 @@ def crosses(axis: SampledAxis, chunks: Axis) -> bool:
         return False
     length = getattr(chunks, "chunk", None)
     return length is None or axis.step != axis.window or length % axis.window != 0
+
+
+def crosses_any(placement: Placement) -> bool:
+    """As `crosses`, along any of the sampled axes."""
+    chunked = placement.layout.chunks.axes
+    pairs = zip(placement.grid.axes, placement.sampled, strict=True)
+    return any(crosses(axis, chunked[a]) for axis, a in pairs)
 
 
 def _cut_axis(axis: SampledAxis, chunked: Sequence[Axis], *, chunks: int) -> Cuts:

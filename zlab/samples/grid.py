@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 import numpy as np
 
 from zlab.engine.selection import Region, Span
+from zlab.memory import aligned_empty, strided
 from zlab.stream.arguments import whole_number
 
 if TYPE_CHECKING:
@@ -144,22 +145,52 @@ class Placement:
             spans[self.sampled[axis]] = Span(first, 1, behind - first)
         return Region(tuple(spans))
 
-    def view(self, box: NDArray[Any], counts: Sequence[int]) -> NDArray[Any]:
+    def view(self, box: NDArray[Any], counts: Sequence[int], *, before: int = 0) -> NDArray[Any]:
         """The samples of a box as an array of them.
 
         Args:
             box: Elements, with the array's axes; the first is the first of a sample.
             counts: Samples along each sampled axis.
+            before: Axes of `box` before those of the array; the view has them too.
 
         Returns:
             A view of shape `(*counts, *sample_shape)`. Samples that overlap share elements.
         """
-        strides = box.strides
+        strides = box.strides[before:]
         lead = [
             strides[a] * axis.step for a, axis in zip(self.sampled, self.grid.axes, strict=True)
         ]
         rest = [stride for a, stride in enumerate(strides) if a not in self.dropped]
-        return np.lib.stride_tricks.as_strided(box, (*counts, *self.sample_shape), (*lead, *rest))
+        return strided(
+            box,
+            (*box.shape[:before], *counts, *self.sample_shape),
+            (*box.strides[:before], *lead, *rest),
+        )
+
+    @cached_property
+    def storage(self) -> tuple[int, ...]:
+        """The order of the array's axes in which a sample lies in one piece, as far as it can."""
+        first = [a for a in self.sampled if a in self.dropped]
+        return (*first, *(a for a in range(len(self.crop)) if a not in self.dropped))
+
+    def empty_box(
+        self, shape: Sequence[int], *, before: tuple[int, ...] = (), empty: Any = aligned_empty
+    ) -> NDArray[Any]:
+        """Memory for elements.
+
+        Args:
+            shape: Elements along each of the array's axes.
+            before: Axes before them.
+            empty: Makes it, of a shape and a dtype.
+
+        Returns:
+            A view of it with the axes in the array's order.
+        """
+        stored = empty((*before, *(shape[a] for a in self.storage)), self.layout.dtype)
+        n = len(before)
+        back = np.argsort(self.storage) + n
+        box: NDArray[Any] = stored.transpose((*range(n), *back.tolist()))
+        return box
 
 
 def parse_grid(

@@ -247,8 +247,8 @@ class Turns:
             if start < self._last[place]:
                 heappush(due, (start, place, number + 1))
 
-    def to_open(self) -> list[tuple[int, int]]:
-        """The lanes whose next window is wanted now: places among the host's, and positions."""
+    def to_open(self) -> list[int]:
+        """The lanes whose next window is wanted now: their places among the host's."""
         wanting = np.flatnonzero((self._positions == self._ends) & (self._ends < self._last))
         if not len(wanting):
             return []
@@ -256,7 +256,7 @@ class Turns:
         # those that lie lower have samples yet, which come first
         if (self._positions[self._positions < self._last] < level).any():
             return []
-        return [(int(place), level) for place in wanting if self._positions[place] == level]
+        return wanting[self._positions[wanting] == level].tolist()  # type: ignore[no-any-return]
 
     def opened(self, place: int, window: WindowKey) -> int:
         """A lane's next window is there.

@@ -39,7 +39,7 @@ class Epochs:
 
     Attributes:
         grid: What a sample is.
-        blocks: How the samples are dealt to lanes; only `"window"` looks at them.
+        blocks: What is dealt to lanes, where the order is `"window"`.
         batch_size: Samples of a batch of all hosts together.
         drop_remainder: Leave out a last batch that would be smaller.
         share: What is this host's.
@@ -47,7 +47,7 @@ class Epochs:
     """
 
     grid: SampleGrid
-    blocks: Blocks
+    blocks: Blocks | None
     batch_size: int
     drop_remainder: bool
     share: Share
@@ -61,7 +61,14 @@ class Epochs:
     @cached_property
     def deal(self) -> Deal:
         """The lanes of the epoch."""
-        return Deal(self.blocks, self.state, self.state.epoch)
+        return Deal(self._dealt_blocks, self.state, self.state.epoch)
+
+    @property
+    def _dealt_blocks(self) -> Blocks:
+        if self.blocks is None:
+            msg = f"shuffle={self.state.shuffle!r} has no blocks"
+            raise TypeError(msg)
+        return self.blocks
 
     @cached_property
     def positions(self) -> NDArray[np.int64]:
@@ -77,13 +84,15 @@ class Epochs:
     @cached_property
     def nbatches(self) -> int:
         """Batches that are left of the epoch."""
-        lengths = np.asarray([self.grid.nsamples], np.int64)
-        hosts = 1
+        lengths, positions = np.asarray([self.grid.nsamples], np.int64), self.positions
+        size, hosts = self.batch_size, 1
         if self.state.shuffle == "window":
             lengths, hosts = self.deal.lengths, self.share.count
-        return nbatches_left(
-            lengths, self.positions, self.batch_size, hosts, drop_remainder=self.drop_remainder
-        )
+            if not self.drop_remainder:
+                # each host goes on until its own lanes are done
+                mine = slice(self.share.index, None, hosts)
+                lengths, positions, size, hosts = lengths[mine], positions[mine], self.size, 1
+        return nbatches_left(lengths, positions, size, hosts, drop_remainder=self.drop_remainder)
 
     def next_epoch(self) -> Epochs:
         """The epoch after this one, from its beginning."""
@@ -111,12 +120,36 @@ class Epochs:
 
     def picks(self) -> Iterator[Pick]:
         """This host's part of each batch that is left."""
-        begin, n = self.state.positions[0], self.grid.nsamples
+        return map(self._pick, range(self.nbatches))
+
+    @cached_property
+    def wanted(self) -> Pick:
+        """All that is left of the epoch for this host, and what lies between its parts."""
+        picks = self.nbatches
+        if not picks:
+            return Pick(0, 0)
+        return Pick(self._pick(0).start, self._pick(picks - 1).stop)
+
+    def _pick(self, batch: int) -> Pick:
+        start = self.state.positions[0] + batch * self.batch_size
+        size = min(self.batch_size, self.grid.nsamples - start)
         index, hosts = self.share
-        for batch in range(self.nbatches):
-            start = begin + batch * self.batch_size
-            size = min(self.batch_size, n - start)
-            yield Pick(start + index * size // hosts, start + (index + 1) * size // hosts)
+        return Pick(start + index * size // hosts, start + (index + 1) * size // hosts)
+
+    def wants(self, start: int, stop: int) -> bool:
+        """Whether this host needs some of the samples in a range of places."""
+        batch = max(0, (start - self.state.positions[0]) // self.batch_size)
+        for number in (batch, batch + 1):
+            if number < self.nbatches:
+                pick = self._pick(number)
+                if pick.start < stop and pick.stop > start:
+                    return True
+        return False
+
+    def first_pick(self, place: int) -> int:
+        """How far behind a place this host's next part of a batch begins."""
+        begin = self.state.positions[0] + self.share.index * self.size
+        return begin - place if place < begin else (begin - place) % self.batch_size
 
     def indices(self, start: int, stop: int) -> NDArray[np.int64]:
         """The samples at some places of the order."""
@@ -133,7 +166,7 @@ class Epochs:
 
     def boxes(self, lane: int, window: int) -> list[Box]:
         """The samples of a window, block by block."""
-        return [self.blocks.box(number) for number in self.deal.blocks_in(lane, window)]
+        return [self._dealt_blocks.box(number) for number in self.deal.blocks_in(lane, window)]
 
     def numbers(self, box: Box) -> NDArray[np.int64]:
         """The numbers of the samples of a box, in C order."""
@@ -157,7 +190,7 @@ class Epochs:
         batch: list[NDArray[np.int64]] = []
         nbatches, missing = self.nbatches, self.size
         while nbatches:
-            for place, _ in turns.to_open():
+            for place in turns.to_open():
                 key = next(windows)
                 numbers = np.concatenate([self.numbers(box) for box in self.boxes(*key)])
                 order = self.deal.shuffled(*key, len(numbers))

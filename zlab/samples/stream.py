@@ -14,13 +14,14 @@ import numpy as np
 
 from zlab.config import settings
 from zlab.errors import MemoryBudgetError
-from zlab.samples.blocks import Blocks, cut
 from zlab.samples.gather import Scatter
 from zlab.samples.grid import parse_grid
 from zlab.samples.groups import GroupReader, chunk_nbytes
 from zlab.samples.lanes import Share
 from zlab.samples.orders import Epochs
+from zlab.samples.slabs import SlabPlan, SlabReader
 from zlab.samples.state import SHUFFLES, State, parse_seed
+from zlab.samples.windows import LANES, WINDOW_NBYTES, WindowReader, plan_windows
 from zlab.stream.ahead import ReadAhead
 from zlab.stream.arguments import check_kind, flag, whole_number
 from zlab.stream.budget import Account
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
     from zlab.engine.layout import ArrayLayout
     from zlab.samples.grid import AxisKey, Crops, Placement, SampleGrid
     from zlab.samples.state import Entropy, Shuffle
+    from zlab.samples.windows import WindowPlan
     from zlab.stream.ahead import Halt
     from zlab.stream.tally import Tally
 
-LANES = 64
-"""Lanes that blocks are dealt to, if the budget and their number allow."""
+GROUP_NBYTES = 256 << 20
+"""Bytes of the batches that are read together, if the budget allows."""
 
 
 class SampleBatch(NamedTuple):
@@ -150,13 +152,10 @@ class SampleStream(Stream[SampleBatch]):
     # -- where it is
 
     @cached_property
-    def _blocks(self) -> Blocks:
-        return cut(self.placements)
-
-    @cached_property
     def _epochs(self) -> Epochs:
+        blocks = self._window_plan.blocks if self.shuffle == "window" else None
         return Epochs(
-            self.grid, self._blocks, self.batch_size, self.drop_remainder, self.share, self.start
+            self.grid, blocks, self.batch_size, self.drop_remainder, self.share, self.start
         )
 
     def _epochs_from_here(self) -> Iterator[Epochs]:
@@ -209,9 +208,40 @@ class SampleStream(Stream[SampleBatch]):
 
     # -- reading
 
+    @cached_property
+    def _slab_plans(self) -> tuple[SlabPlan, ...]:
+        return tuple(map(SlabPlan, self.placements))
+
+    @cached_property
+    def _slabs_nbytes(self) -> int:
+        return sum(plan.least_nbytes for plan in self._slab_plans)
+
+    @cached_property
+    def _window_plan(self) -> WindowPlan:
+        return plan_windows(self.placements)
+
+    @property
+    def _blocks_held(self) -> int:
+        """Blocks that this host has open at once."""
+        return self.start.lanes // self.share.count * self.start.blocks
+
+    @cached_property
+    def _groups_nbytes(self) -> int:
+        return self.batch_nbytes + max(map(chunk_nbytes, self.placements))
+
     def within(self, max_bytes: int) -> Self:
         """The same stream with so many bytes to hold."""
         return replace(self, max_bytes=max_bytes).checked()
+
+    @property
+    def least_nbytes(self) -> int:
+        """Decoded bytes that must be held at once."""
+        if self.shuffle == "window":
+            plan = self._window_plan
+            return plan.whole_nbytes + self._blocks_held * plan.block_nbytes
+        if self.shuffle == "none":
+            return min(self._slabs_nbytes, self._groups_nbytes)
+        return self._groups_nbytes
 
     def checked(self) -> Self:
         """The stream itself, if it may hold what it must.
@@ -219,32 +249,85 @@ class SampleStream(Stream[SampleBatch]):
         Raises:
             MemoryBudgetError: It may not.
         """
-        needed = self.batch_nbytes + max(map(chunk_nbytes, self.placements))
+        needed = self.least_nbytes
         if needed > self.max_bytes:
+            what = "a batch and a chunk"
+            if self.shuffle == "window":
+                what = f"{self._blocks_held} blocks of chunks to shuffle"
             raise MemoryBudgetError(
-                f"batches need {needed} bytes at once (a batch and a chunk), more than the "
-                f"{self.max_bytes} that they may hold",
+                f"batches need {needed} bytes at once ({what}), more than the {self.max_bytes} "
+                "that they may hold",
                 needed=needed,
                 budget=self.max_bytes,
-                hint=f"Pass max_bytes={needed}, or store the arrays in smaller chunks",
+                hint=f"Pass max_bytes={needed}, or store the arrays in smaller chunks along the "
+                "sampled axes",
             )
         return self
 
     def items(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
         """One iteration."""
+        if self.shuffle == "window":
+            return self._by_windows(halt, tally)
+        if self.shuffle == "none" and self._slabs_nbytes <= self.max_bytes:
+            return self._by_slabs(halt, tally)
+        return self._by_groups(halt, tally)
+
+    def _by_slabs(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
+        spare = self.max_bytes - self._slabs_nbytes
+        parts = []
+        for plan in self._slab_plans:
+            more = spare * plan.placement.sample_nbytes // max(self._sample_nbytes, 1)
+            reader = SlabReader(plan, plan.least_nbytes + more, halt, tally)
+            parts.append(reader.parts(self._epochs_from_here(), self._epochs_from_here()))
+        picks = (pick for epoch in self._epochs_from_here() for pick in epoch.picks())
+        per_sample = self._sample_nbytes
+        for (start, stop), *arrays in zip(picks, *parts, strict=False):
+            tally.add(0, (stop - start) * per_sample)
+            batch = SampleBatch(tuple(arrays), np.arange(start, stop))
+            del arrays
+            yield batch
+            del batch
+
+    def _by_windows(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
+        plan = self._window_plan
+        if not plan.blocks.nblocks:
+            return
+        nslots = (self.max_bytes - plan.whole_nbytes) // plan.block_nbytes
+        nslots = max(1, min(nslots, 2 * self._blocks_held, self._blocks_to_come))
+        nbytes = plan.whole_nbytes + nslots * plan.block_nbytes
+        account = Account(self.max_bytes)
+        tally.accounts.append(account)
+        with account.holding(nbytes):
+            reader = WindowReader(plan, nslots, self.batch_size // self.share.count, halt, tally)
+            for arrays, indices in reader.batches(
+                self._epochs_from_here(), self._epochs_from_here()
+            ):
+                tally.add(0, len(indices) * self._sample_nbytes)
+                batch = SampleBatch(arrays, indices)
+                del arrays, indices
+                yield batch
+                del batch
+
+    @property
+    def _blocks_to_come(self) -> int:
+        """Blocks that this host will have at most, of all epochs."""
+        lanes = self.start.lanes // self.share.count
+        an_epoch = lanes * -(-self._window_plan.blocks.nblocks // self.start.lanes)
+        return an_epoch * (2 if self.epochs is None else max(self.epochs - self.start.epoch, 1))
+
+    def _by_groups(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
         local = self.layout.store.local
         width = settings.threads if local else settings.fetch_concurrency
         chunk = max(map(chunk_nbytes, self.placements))
         budget = max(self.max_bytes - width * chunk, self.batch_nbytes)
-        size = max(1, budget // 2 // max(self.batch_nbytes, 1))
+        account = Account(budget)
+        tally.accounts.append(account)
         reader = GroupReader(
             tuple(map(Scatter, self.placements)),
-            min(size, 1 << 10),
+            self.group_size,
             None if local else threading.BoundedSemaphore(settings.threads),
             tuple(Buffers(chunk_nbytes(placement)).empty for placement in self.placements),
         )
-        account = Account(budget)
-        tally.accounts.append(account)
         ahead = ReadAhead(
             (unit for epoch in self._epochs_from_here() for unit in reader.units(epoch.batches())),
             account,
@@ -258,20 +341,24 @@ class SampleStream(Stream[SampleBatch]):
             held += nbytes
             tally.visit(nchunks)
             while done < ready:
-                arrays = group.batch(done)
-                indices = group.batches[done]
+                batch = SampleBatch(group.batch(done), group.batches[done])
                 done += 1
-                if done == len(group.batches):
-                    ahead.release(held)
-                    held = 0
-                    del group
-                tally.add(0, sum(part.nbytes for part in arrays))
-                yield SampleBatch(arrays, indices)
-                del arrays, indices
-                if not held and done == ready:
-                    break
-            if held == 0:
-                done = 0
+                tally.add(0, sum(part.nbytes for part in batch.arrays))
+                yield batch
+                del batch
+            if ready == len(group.batches):
+                del group
+                ahead.release(held)
+                held = done = 0
+
+    @property
+    def group_size(self) -> int:
+        """Batches that are read together, where chunks are decoded for each group anew."""
+        width = settings.threads if self.layout.store.local else settings.fetch_concurrency
+        chunks = width * max(map(chunk_nbytes, self.placements))
+        # one group is handed on while the next one is read
+        budget = min((self.max_bytes - chunks) // 2, GROUP_NBYTES)
+        return max(1, budget // max(self.batch_nbytes, 1))
 
 
 def check_share(share: Share, batch_size: int, lanes: int | None) -> None:
@@ -363,25 +450,28 @@ def stream_samples(
     drawn = np.random.SeedSequence().entropy if given is None else given
     check_kind(share, tuple, "share", "a zlab.samples.Share")
     share = Share(*(whole_number(n, "every part of share", least=0) for n in share))
-    blocks = cut(placements)
-    n = 1
+    budget = whole_number(
+        settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
+    )
+    nlanes = together = 1
+    cuts = ""
     if shuffle == "window":
-        n = _parse_lanes(lanes, blocks, share)
-        if share.count > 1 and not drop_remainder:
-            msg = "several hosts need drop_remainder=True with shuffle='window', to agree on the number of batches"
-            raise ValueError(msg)
+        plan = plan_windows(placements)
+        nlanes = _parse_lanes(lanes, plan, share, budget)
+        together = _blocks_together(nlanes, plan, budget)
+        cuts = plan.blocks.identity
     elif lanes is not None:
-        msg = f"lanes= is of shuffle='window', and not of {shuffle!r}"
+        msg = f"lanes= is for shuffle='window', and not for {shuffle!r}"
         raise ValueError(msg)
-    check_share(share, batch_size, n if shuffle == "window" else None)
-    identity = repr((grid, [(p.layout.metadata.shape, p.sampled) for p in placements]))
+    check_share(share, batch_size, nlanes if shuffle == "window" else None)
+    identity = repr((grid, [(p.layout.metadata.shape, p.sampled) for p in placements], cuts))
     start = State(
         0,
         cast("Entropy", drawn),
-        cast("Shuffle", shuffle),
-        n,
-        1,
-        (0,) * n,
+        shuffle,
+        nlanes,
+        together,
+        (0,) * nlanes,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
     )
     return SampleStream(
@@ -392,18 +482,25 @@ def stream_samples(
         flag(drop_remainder, "drop_remainder"),
         None if epochs is None else whole_number(epochs, "epochs", least=0),
         share,
-        whole_number(
-            settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1
-        ),
+        budget,
         start,
     ).checked()
 
 
-def _parse_lanes(lanes: int | None, blocks: Blocks, share: Share) -> int:
+def _parse_lanes(lanes: int | None, plan: WindowPlan, share: Share, budget: int) -> int:
     if lanes is not None:
         return whole_number(lanes, "lanes", least=1)
-    most = max(1, min(LANES, blocks.nblocks))
+    # twice, so that the next blocks can be read while these are handed on
+    affordable = (budget - plan.whole_nbytes) // max(2 * plan.block_nbytes, 1)
+    most = max(1, min(LANES, plan.blocks.nblocks, affordable))
     power = 1 << (most.bit_length() - 1)
     if power % share.count == 0:
         return power
     return max(1, most // share.count) * share.count
+
+
+def _blocks_together(lanes: int, plan: WindowPlan, budget: int) -> int:
+    """Blocks of a lane that are shuffled together."""
+    room = min(WINDOW_NBYTES, (budget - plan.whole_nbytes) // 2)
+    wanted = room // max(lanes * plan.block_nbytes, 1)
+    return max(1, min(wanted, -(-plan.blocks.nblocks // lanes)))

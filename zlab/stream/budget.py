@@ -41,6 +41,8 @@ class Account:
 
     Args:
         limit: Bytes that the stream may hold.
+        counted: The process counts these bytes already: they are parts of what another account
+            holds.
 
     Attributes:
         held: Bytes that it holds.
@@ -55,8 +57,9 @@ class Account:
         (True, True, False)
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, counted: bool = False) -> None:
         self.limit = limit
+        self.counted = counted
         self.held = 0
         self.oversized = 0
 
@@ -67,7 +70,7 @@ class Account:
             or not self.held
             or (
                 self.held + nbytes <= self.limit
-                and _process.held + nbytes <= settings.memory_budget
+                and (self.counted or _process.held + nbytes <= settings.memory_budget)
             )
         )
 
@@ -79,14 +82,16 @@ class Account:
             if nbytes > min(self.limit, settings.memory_budget):
                 self.oversized += 1
             self.held += nbytes
-            _process.held += nbytes
+            if not self.counted:
+                _process.held += nbytes
             return True
 
     def release(self, nbytes: int) -> None:
         """Gives so many bytes back."""
         with _process.lock:
             self.held -= nbytes
-            _process.held -= nbytes
+            if not self.counted:
+                _process.held -= nbytes
 
     @contextmanager
     def holding(self, nbytes: int) -> Iterator[None]:

@@ -1,0 +1,390 @@
+"""Reading blocks in the order of the lanes: each once, into memory that is used again.
+
+All blocks that are open lie in one array, so that a batch is one `take` of it, however many blocks
+its samples are from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zlab.config import settings
+from zlab.engine.read import read_into
+from zlab.samples.blocks import Blocks, crosses_any, cut
+from zlab.stream.ahead import ReadAhead, Unit
+from zlab.stream.budget import Account
+from zlab.stream.buffers import Buffers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from zlab.samples.blocks import Box
+    from zlab.samples.grid import Placement
+    from zlab.samples.orders import Epochs
+    from zlab.stream.ahead import Halt
+    from zlab.stream.tally import Tally
+
+LANES = 64
+"""Lanes that blocks are dealt to, if the budget and their number allow."""
+
+WINDOW_NBYTES = 64 << 20
+"""Bytes of the samples that are shuffled together, if the budget allows."""
+
+_SMALL = 1 << 20  # bytes of arrays that are held as a whole whatever the others have
+_MOST_CHUNKS = 8  # along each axis, of blocks whose windows share chunks with other blocks
+_STRETCH = 1 << 13  # samples whose places are worked out at one go
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """What is held to read blocks in the order of the lanes.
+
+    Small arrays, such as labels, whose chunks do not fit those of the largest one are held as a
+    whole: they would make the blocks larger.
+
+    Attributes:
+        placements: Where the samples lie in each array.
+        held: Which arrays are held as a whole.
+        blocks: How the samples are cut.
+    """
+
+    placements: tuple[Placement, ...]
+    held: tuple[bool, ...]
+    blocks: Blocks
+
+    @cached_property
+    def dealt(self) -> tuple[Placement, ...]:
+        """The arrays that are read block by block."""
+        pairs = zip(self.placements, self.held, strict=True)
+        return tuple(placement for placement, held in pairs if not held)
+
+    @cached_property
+    def whole_nbytes(self) -> int:
+        """Bytes of the arrays that are held as a whole."""
+        shape = self.placements[0].grid.shape
+        pairs = zip(self.placements, self.held, strict=True)
+        return sum(box_nbytes(placement, shape) for placement, held in pairs if held)
+
+    @cached_property
+    def cells(self) -> int:
+        """Samples that a block may have."""
+        return prod(self.blocks.largest)
+
+    @cached_property
+    def block_nbytes(self) -> int:
+        """Bytes of the largest block, and of the order of its samples."""
+        nbytes = sum(box_nbytes(placement, self.blocks.largest) for placement in self.dealt)
+        return max(nbytes + 8 * self.cells, 1)
+
+    def nchunks(self, box: Box) -> int:
+        """Chunks that a block touches."""
+        return sum(chunks_in(placement, box) for placement in self.dealt)
+
+
+def plan_windows(placements: tuple[Placement, ...]) -> WindowPlan:
+    """Which arrays are held as a whole, and how the others are cut.
+
+    It depends on the arrays alone, so that a state of the order fits any budget.
+
+    Args:
+        placements: Where the samples lie in each array.
+    """
+    shape = placements[0].grid.shape
+    largest = max(placements, key=lambda placement: placement.sample_nbytes)
+    blocks = cut([largest])
+    chunks = 1
+    while chunks < _MOST_CHUNKS and crosses_any(largest):
+        wider = cut([largest], chunks=2 * chunks)
+        if wider.nblocks == blocks.nblocks or (
+            LANES * box_nbytes(largest, wider.largest) > WINDOW_NBYTES
+        ):
+            break
+        blocks, chunks = wider, 2 * chunks
+    left = max(box_nbytes(largest, shape) // 8, _SMALL)
+    held = []
+    for placement in placements:
+        nbytes = box_nbytes(placement, shape)
+        fits = placement is largest or (
+            cut([largest, placement], chunks=chunks).largest == blocks.largest
+        )
+        held.append(not fits and nbytes <= left)
+        left -= nbytes if held[-1] else 0
+    dealt = [p for p, is_held in zip(placements, held, strict=True) if not is_held]
+    return WindowPlan(placements, tuple(held), cut(dealt, chunks=chunks))
+
+
+def box_shape(placement: Placement, counts: Sequence[int]) -> tuple[int, ...]:
+    """The elements of a box of so many samples, along each of the array's axes."""
+    if 0 in counts:
+        return (0,) * len(placement.crop)
+    return placement.region([(0, n) for n in counts]).box_shape
+
+
+def box_nbytes(placement: Placement, counts: Sequence[int]) -> int:
+    """Bytes of a box of so many samples."""
+    return prod(box_shape(placement, counts)) * placement.layout.dtype.itemsize
+
+
+def chunks_in(placement: Placement, box: Sequence[tuple[int, int]]) -> int:
+    """Chunks that hold the elements of a box of samples."""
+    nchunks = 1
+    for axis, span in zip(placement.layout.chunks.axes, placement.region(box).spans, strict=True):
+        first = span.start
+        nchunks *= axis.chunk_at(first + span.count - 1) - axis.chunk_at(first) + 1
+    return nchunks
+
+
+class _Part(NamedTuple):
+    """Blocks of a window that were read.
+
+    Attributes:
+        slots: Where each block is.
+        boxes: Its samples.
+        nchunks: Chunks that were read.
+        is_last: These are the last of the window.
+    """
+
+    slots: list[int]
+    boxes: list[Box]
+    nchunks: int
+    is_last: bool
+
+
+class _Open(NamedTuple):
+    """A window whose samples are handed on.
+
+    Attributes:
+        slots: Where its blocks are.
+        nbytes: What its blocks take of the account.
+    """
+
+    slots: list[int]
+    nbytes: int
+
+
+class WindowReader:
+    """One iteration.
+
+    Args:
+        plan: What is held.
+        nslots: Blocks that are held at most.
+        batch_size: Samples of a batch.
+        halt: Ends the iteration when it is set.
+        tally: Told of what is read.
+    """
+
+    def __init__(
+        self, plan: WindowPlan, nslots: int, batch_size: int, halt: Halt, tally: Tally
+    ) -> None:
+        self._plan = plan
+        self._batch_size = batch_size
+        self._halt = halt
+        self._tally = tally
+        self._nslots = nslots
+        self._largest = plan.blocks.largest
+        self._free = list(range(nslots))
+        self._starts = np.zeros((len(self._largest), nslots), np.int64)
+        self._boxes = [
+            p.empty_box(box_shape(p, self._largest), before=(nslots,)) for p in plan.dealt
+        ]
+        self._views = [
+            p.view(box, self._largest, before=1)
+            for p, box in zip(plan.dealt, self._boxes, strict=True)
+        ]
+        self._empties = [
+            Buffers(batch_size * placement.sample_nbytes).empty for placement in plan.placements
+        ]
+
+    def batches(
+        self, epochs: Iterator[Epochs], again: Iterator[Epochs]
+    ) -> Iterator[tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]]:
+        """The batches of some epochs, each with the numbers of its samples.
+
+        Args:
+            epochs: What is handed on.
+            again: The same epochs, for the threads that read ahead.
+        """
+        plan, local = self._plan, self._plan.dealt[0].layout.store.local
+        nchunks = max(1, plan.nchunks(plan.blocks.box(0)))
+        width = settings.threads if local else max(1, settings.fetch_concurrency // nchunks)
+        account = Account(self._nslots * plan.block_nbytes, counted=True)
+        ahead = ReadAhead(
+            (unit for epoch in again for unit in self._units(epoch, local=local)),
+            account,
+            width=width,
+            depth=self._nslots + 1,
+            ordered=True,
+            halt=self._halt,
+        )
+        whole = [
+            self._read_whole(placement) if held else None
+            for placement, held in zip(plan.placements, plan.held, strict=True)
+        ]
+        parts = iter(ahead)
+        for epoch in epochs:
+            yield from self._epoch(epoch, ahead, parts, whole)
+            if self._halt.is_set():
+                return
+
+    def _epoch(
+        self,
+        epoch: Epochs,
+        ahead: ReadAhead[_Part],
+        parts: Iterator[tuple[int, _Part]],
+        whole: list[NDArray[Any] | None],
+    ) -> Iterator[tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]]:
+        turns = epoch.turns()
+        windows = turns.windows()
+        nlanes = len(range(epoch.share.index, epoch.state.lanes, epoch.share.count))
+        opened: dict[int, _Open] = {}
+        begins = np.zeros(nlanes, np.int64)
+        # for each lane the places of its window's samples in the memory of all blocks
+        table = np.zeros((nlanes, epoch.state.blocks * self._plan.cells), np.int64)
+        left = epoch.nbatches
+        batch: tuple[NDArray[Any], ...] = ()
+        indices = np.empty(0, np.int64)
+        filled = size = 0
+        total = turns.left
+        while left:
+            for place in turns.to_open():
+                key = next(windows)
+                cells = self._open(place, opened, parts)
+                if cells is None:
+                    return
+                table[place, : len(cells)] = cells[epoch.deal.shuffled(*key, len(cells))]
+                begins[place] = turns.opened(place, key)
+            places, positions, emptied = turns.take(max(_STRETCH, self._batch_size))
+            cells = table[places, positions - begins[places]]
+            numbers = self._numbers(cells, epoch.grid.shape)
+            taken = 0
+            while taken < len(cells):
+                if not batch:
+                    size = min(self._batch_size, total)
+                    batch = self._new_batch(size)
+                    indices = np.empty(size, np.int64)
+                n = min(size - filled, len(cells) - taken)
+                part = slice(taken, taken + n)
+                place_in = slice(filled, filled + n)
+                self._gather(cells[part], numbers[part], whole, [a[place_in] for a in batch])
+                indices[place_in] = numbers[part]
+                taken += n
+                filled += n
+                total -= n
+                if filled == size:
+                    full, batch, filled = batch, (), 0
+                    left -= 1
+                    yield full, indices
+                    del full
+            for place in emptied.tolist():
+                window = opened.pop(place)
+                self._free += window.slots
+                ahead.release(window.nbytes)
+
+    def _open(
+        self, place: int, opened: dict[int, _Open], parts: Iterator[tuple[int, _Part]]
+    ) -> NDArray[np.int64] | None:
+        """Waits for a lane's next window; returns where its samples lie, in the order of blocks."""
+        slots: list[int] = []
+        held = 0
+        cells = []
+        for nbytes, part in parts:
+            held += nbytes
+            slots += part.slots
+            self._tally.visit(part.nchunks)
+            for slot, box in zip(part.slots, part.boxes, strict=True):
+                cells.append(self._cells(slot, box))
+                self._starts[:, slot] = [start for start, _ in box]
+            if part.is_last:
+                opened[place] = _Open(slots, held)
+                return np.concatenate(cells)
+        return None
+
+    def _cells(self, slot: int, box: Box) -> NDArray[np.int64]:
+        cells = np.asarray([slot], np.int64)
+        for n, (start, stop) in zip(self._largest, box, strict=True):
+            cells = (cells[:, None] * n + np.arange(stop - start)).reshape(-1)
+        return cells
+
+    def _coords(self, cells: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The slot of each cell, and where it stands in its block along each sampled axis."""
+        coords = []
+        for n in reversed(self._largest):
+            cells, along = np.divmod(cells, n)
+            coords.append(along)
+        return [cells, *reversed(coords)]
+
+    def _numbers(self, cells: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+        slots, *coords = self._coords(cells)
+        numbers = np.zeros(len(cells), np.int64)
+        for n, starts, along in zip(shape, self._starts, coords, strict=True):
+            numbers = numbers * n + starts[slots] + along
+        return numbers
+
+    def _gather(
+        self,
+        cells: NDArray[np.int64],
+        numbers: NDArray[np.int64],
+        whole: list[NDArray[Any] | None],
+        out: list[NDArray[Any]],
+    ) -> None:
+        views = iter(self._views)
+        for placement, held, target in zip(self._plan.placements, whole, out, strict=True):
+            view = next(views) if held is None else held
+            if view.flags.c_contiguous:
+                flat = view.reshape((-1, *placement.sample_shape))
+                # all indices are valid, and "clip" is the mode that writes straight to `out`
+                flat.take(cells if held is None else numbers, axis=0, out=target, mode="clip")
+            elif held is None:
+                target[...] = view[tuple(self._coords(cells))]
+            else:
+                target[...] = view[placement.grid.coords(numbers)]
+
+    def _new_batch(self, size: int) -> tuple[NDArray[Any], ...]:
+        return tuple(
+            empty((size, *placement.sample_shape), placement.layout.dtype)
+            for placement, empty in zip(self._plan.placements, self._empties, strict=True)
+        )
+
+    # -- reading ahead
+
+    def _units(self, epoch: Epochs, *, local: bool) -> Iterator[Unit[_Part]]:
+        for key in epoch.turns().windows():
+            boxes = epoch.boxes(*key)
+            # a thread reads a window in one go, but requests wait side by side
+            step = len(boxes) if local else 1
+            for first in range(0, len(boxes), step):
+                some = boxes[first : first + step]
+                yield Unit(
+                    len(some) * self._plan.block_nbytes,
+                    partial(self._load, some, is_last=first + step >= len(boxes)),
+                )
+
+    def _load(self, boxes: list[Box], *, is_last: bool) -> _Part:
+        slots = []
+        nchunks = 0
+        for box in boxes:
+            # the account has let this block in, so there is a slot
+            slot = self._free.pop()
+            slots.append(slot)
+            nchunks += self._plan.nchunks(box)
+            for placement, room in zip(self._plan.dealt, self._boxes, strict=True):
+                region = placement.region(box)
+                part = tuple(slice(0, n) for n in region.box_shape)
+                read_into(placement.layout, region, room[slot][part])
+        return _Part(slots, boxes, nchunks, is_last)
+
+    def _read_whole(self, placement: Placement) -> NDArray[Any]:
+        shape = placement.grid.shape
+        box = placement.empty_box(box_shape(placement, shape))
+        if box.size:
+            region = placement.region([(0, n) for n in shape])
+            self._tally.visit(chunks_in(placement, [(0, n) for n in shape]))
+            read_into(placement.layout, region, box)
+        return placement.view(box, shape)
