@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,35 @@ def test_a_cast_is_the_only_copy(handed_over: list[int]) -> None:
     tensor = zlab.jax.to_array(small_array(), dtype="float16")
     assert [tensor.unsafe_buffer_pointer()] == handed_over
     np.testing.assert_array_equal(tensor, VALUES.astype("f2"))
+
+
+def test_a_cast_holds_a_few_chunks_besides_the_result() -> None:
+    values = np.arange(1 << 20, dtype="f8").reshape(1 << 8, 1 << 12)
+    array = zlab.create_array({}, data=values, chunks=(8, 1 << 12))
+    # compiled, imported and kept once
+    zlab.jax.to_array(array, slice(0, 8), dtype="float32")
+    with zlab.settings.override(memory_budget=1 << 20):
+        tracemalloc.start()
+        tensor = zlab.jax.to_array(array, dtype="float32")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    np.testing.assert_array_equal(tensor, values.astype("f4"))
+    assert tensor.nbytes == 4 << 20
+    assert peak < 7 << 20
+
+
+@pytest.mark.parametrize("options", [{}, {"cache": 1 << 20}])
+@pytest.mark.parametrize(
+    "selection",
+    [(3, slice(2, 19)), (slice(None, None, -1), slice(0, 9, 2)), ([4, 1],), slice(5, 5)],
+)
+def test_a_cast_is_of_what_is_selected(selection: Any, options: dict[str, Any]) -> None:
+    store = MemoryStore()
+    zlab.create_array(store, shape=(30, 20), chunks=(7, 6), dtype="f4", fill_value=9)
+    array = zlab.open_array(store, mode="r+", **options)
+    array[:20] = VALUES[:20]
+    expected = array[selection].astype("i2")
+    np.testing.assert_array_equal(zlab.jax.to_array(array, selection, dtype="int16"), expected)
 
 
 def test_the_recipes_without_zlab_copy_nothing_either() -> None:

@@ -13,10 +13,12 @@ from zlab.array import Array
 from zlab.array.indexing import parse_selection
 from zlab.engine.points import read_points
 from zlab.engine.read import read_region
-from zlab.engine.selection import Region
+from zlab.engine.selection import Region, Span
 from zlab.jax.device import to_device
-from zlab.jax.dtypes import chosen_dtype, converted, title_of
+from zlab.jax.dtypes import chosen_dtype, convert_into, converted, title_of
+from zlab.memory import aligned_empty
 from zlab.stream.arguments import check_kind
+from zlab.stream.chunks import stream_chunks
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -80,13 +82,13 @@ def to_array(
     target = chosen_dtype(array.dtype, dtype, what)
     layout, wanted = array.layout, parse_selection(array, _on_host(selection))
     if sharding is None:
-        return to_device(converted(_read(layout, wanted), target), device, what)
+        return to_device(_read(layout, wanted, target), device, what)
     shape = wanted.shape if isinstance(wanted, Region) else wanted[0].shape
     parts = []
     for bounds, devices in divide(shape, sharding).items():
         box = tuple(slice(start, stop) for start, stop in bounds)
         part = wanted.part(box) if isinstance(wanted, Region) else tuple(i[box] for i in wanted)
-        data = converted(_read(layout, part), target)
+        data = _read(layout, part, target)
         for each in devices:
             place = SingleDeviceSharding(each, memory_kind=sharding.memory_kind)
             parts.append(to_device(data, place, what))
@@ -102,10 +104,34 @@ def _on_host(selection: Any) -> Any:
     return np.asarray(selection) if isinstance(selection, jax.Array) else selection
 
 
-def _read(layout: ArrayLayout, wanted: Region | tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
-    if isinstance(wanted, Region):
-        return read_region(layout, wanted)
-    return read_points(layout, wanted)
+def _read(
+    layout: ArrayLayout, wanted: Region | tuple[NDArray[np.intp], ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Reads, and casts where the dtype is another than the array's."""
+    if not isinstance(wanted, Region):
+        return converted(read_points(layout, wanted), dtype)
+    box = _box(wanted)
+    if dtype == layout.dtype or box is None or layout.access.cache is not None:
+        return converted(read_region(layout, wanted), dtype)
+    # chunk by chunk, so that no more than a few of them are held besides the result
+    out = aligned_empty(wanted.shape, dtype)
+    placed = out.reshape(wanted.box_shape)
+    for chunk in stream_chunks(layout, region=box, include_missing=True, ordered=False):
+        target = tuple(
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(chunk.region, box, strict=True)
+        )
+        convert_into(placed[target], chunk.data)
+        del chunk
+    return out
+
+
+def _box(region: Region) -> tuple[slice, ...] | None:
+    """The region as slices; `None` where it has steps, runs backwards or picks elements."""
+    spans = [span for span in region.spans if isinstance(span, Span) and span.step == 1]
+    if len(spans) < len(region.spans) or region.reversed_axes:
+        return None
+    return tuple(slice(span.start, span.start + span.count) for span in spans)
 
 
 def divide(shape: tuple[int, ...], sharding: Sharding) -> dict[Bounds, list[jax.Device]]:

@@ -157,12 +157,22 @@ def converted(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype == dtype:
         return array
     out = aligned_empty(array.shape, dtype)
+    convert_into(out, array)
+    return out
+
+
+def convert_into(out: NDArray[Any], array: NDArray[Any]) -> None:
+    """Casts an array as NumPy does.
+
+    Args:
+        out: Written to; of the array's shape and a dtype from `chosen_dtype`.
+        array: Numbers, times or pairs of small floats.
+    """
     if _is_pair(array.dtype):
         np.copyto(out.real, array["real"], casting="unsafe")
         np.copyto(out.imag, array["imag"], casting="unsafe")
     else:
         np.copyto(out, array, casting="unsafe")
-    return out
 
 
 _USER_DEFINED = 2  # what NumPy calls the small floats and integers of ml_dtypes
