@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROOT = Path(__file__).parents[1]
 pytest_plugins = ["pytester"]
 # Playwright's and vitest's
 collect_ignore = ["e2e", "js"]
@@ -50,20 +52,25 @@ class Feature:
         install: The command that brings it.
         modules: Python modules, all of which it needs.
         commands: Commands, one of which it needs.
+        files: Files in the repository.
     """
 
     install: str
     modules: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def present(self) -> bool:
         """Whether this machine has it."""
-        return all(find_spec(module) for module in self.modules) and (
-            not self.commands or any(shutil.which(command) for command in self.commands)
+        return (
+            all(find_spec(module) for module in self.modules)
+            and (not self.commands or any(shutil.which(command) for command in self.commands))
+            and all((ROOT / file).exists() for file in self.files)
         )
 
 
 FEATURES = {
+    "azurite": Feature("npm ci", commands=("node",), files=("node_modules/.bin/azurite-blob",)),
     "browser": Feature("apt-get install chromium", commands=("chromium", "chromium-browser")),
     "cloud": Feature(
         "pip install 'zlab[cloud]'",
@@ -82,6 +89,8 @@ FEATURES = {
         modules=("anywidget", "comm", "ipykernel", "jupyter_server", "jupyterlab"),
     ),
     "lock": Feature("pip install 'zlab[lock]'", modules=("filelock",)),
+    "moto": Feature("pip install 'zlab[dev]'", modules=("moto", "flask")),
+    "nginx": Feature("apt-get install nginx-light", commands=("nginx", "/usr/sbin/nginx")),
     "node": Feature("apt-get install nodejs npm", commands=("npm",)),
     "otel": Feature("pip install 'zlab[otel,dev]'", modules=("opentelemetry", "prometheus_client")),
     "progress": Feature("pip install 'zlab[progress]'", modules=("rich", "tqdm")),
@@ -95,7 +104,19 @@ FEATURES = {
 FEATURE_OF_MODULE = {
     module: name for name, feature in FEATURES.items() for module in feature.modules
 }
+SERVERS = {
+    "s3": ("moto", "moto, ministack, or the URL of a server whose keys are test and test"),
+    "gcs": ("shim", "shim, the double before the emulator of S3, or the URL of a server"),
+    "azure": ("azurite", "azurite, or the URL of a server with its account"),
+    "http": ("nginx", "nginx"),
+}
 REQUIRED = frozenset(filter(None, os.environ.get("ZLAB_REQUIRE", "").split(",")))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cloud", "servers that the tests of clouds run against")
+    for name, (default, what) in SERVERS.items():
+        group.addoption(f"--{name}", default=default, help=what)
 
 
 def pytest_configure() -> None:

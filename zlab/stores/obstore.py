@@ -47,6 +47,7 @@ _STATUS = re.compile(
 )
 _KIND = re.compile(r"kind: (Timeout|Connect|Request|Interrupted|Decode)")
 _NOT_PARTIAL = re.compile(r"NotPartial|non-partial|Range request not supported", re.IGNORECASE)
+_BAD_RANGE = re.compile(r"InvalidRangeRequest|Wanted range starting")
 _NO_CREDENTIALS = re.compile(
     r"credential|InstanceMetadata|169\.254\.|metadata service", re.IGNORECASE
 )
@@ -54,6 +55,7 @@ _NO_CREDENTIALS = re.compile(
 _GONE_IN_BULK = re.compile(r"specified blob does not exist\. \(code: 404\)")
 _PIECE_NBYTES = 64 << 10  # so that little is lost of an answer that breaks off
 _SIGNED_FOR = timedelta(minutes=5)
+_GOOGLE = "https://storage.googleapis.com"
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
@@ -293,14 +295,18 @@ class ObstoreBackend:
 
     def _fetch_openly(self, key: str, byte_range: ByteRange | None) -> Buffer | None:
         """The same request with headers to be seen: a server that throttles says for how long."""
-        headers = {}
+        reach = self._reach(key)
+        if reach is None:
+            found = self._fetch(key, byte_range, None)
+            return None if found is None else found[0]
+        url, headers = reach
         if isinstance(byte_range, Range):
             stop = byte_range.start + byte_range.nbytes
             headers["Range"] = f"bytes={byte_range.start}-{stop - 1}"
         elif isinstance(byte_range, Suffix):
             headers["Range"] = f"bytes=-{byte_range.nbytes}"
         what = "the object cannot be read"
-        request = Request(self._url(key), headers=headers)  # noqa: S310  of this store's server
+        request = Request(url, headers=headers)  # noqa: S310  of this store's server
         try:
             with closing(urlopen(request, timeout=self.cloud.timeouts.idle_s)) as answer:  # noqa: S310
                 data: bytes = answer.read()
@@ -321,12 +327,21 @@ class ObstoreBackend:
             told = Answer(None)
             raise failure(told, what, store=self.name, key=key, reason=str(error)) from error
 
-    def _url(self, key: str) -> str:
-        path = self.cloud.path(key)
-        if self.cloud.scheme == "http":
-            return f"{self.cloud.bucket}/{quote(path)}"
+    def _reach(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """A URL and headers that get an object without obstore; `None` where there are none."""
+        cloud, path = self.cloud, self.cloud.path(key)
+        if cloud.scheme == "http":
+            return f"{cloud.bucket}/{quote(path)}", dict(cloud.options.headers)
+        token = cloud.options.token
+        if cloud.scheme == "gs" and token is not None:
+            endpoint = cloud.options.endpoint or _GOOGLE
+            headers = {"Authorization": f"Bearer {token}"}
+            return f"{endpoint}/{quote(cloud.bucket)}/{quote(path)}", headers
         client: Any = self._client(0)
-        return obstore.sign(client, "GET", path, _SIGNED_FOR)
+        try:
+            return obstore.sign(client, "GET", path, _SIGNED_FOR), {}
+        except (BaseError, OSError):
+            return None  # not all credentials can sign
 
     def _put(self, key: str, value: Buffer, mode: Any) -> None:
         # obstore asks for bytes that are nobody else's to change while they are sent
@@ -363,6 +378,8 @@ class ObstoreBackend:
         reason = said.split("\n\nDebug source", maxsplit=1)[0].split("\n", maxsplit=1)[0][:300]
         if kind is not None:
             return failure(answer, what, store=self.name, key=key, reason=reason)
+        if _BAD_RANGE.search(said):
+            return failure(Answer(416), what, store=self.name, key=key, reason=reason)
         if _NO_CREDENTIALS.search(said):
             return failure(Answer(401), what, store=self.name, key=key, reason=reason)
         return failure(Answer(400), what, store=self.name, key=key, reason=reason)
