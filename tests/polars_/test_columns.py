@@ -27,7 +27,6 @@ SMALL_FLOATS = (
     *("float4_e2m1fn", "float6_e2m3fn", "float6_e3m2fn", "float8_e3m4", "float8_e4m3"),
     *("float8_e4m3b11fnuz", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
 )
-HALF = pl.Float16()
 
 
 def pair(part: Any) -> Any:
@@ -45,13 +44,13 @@ TYPES: dict[str, tuple[Any, Any]] = {
     **{f"uint{bits}": (f"uint{bits}", getattr(pl, f"UInt{bits}")()) for bits in (8, 16, 32, 64)},
     **{f"int{bits}": (f"int{bits}", pl.Int8()) for bits in (2, 4)},
     **{f"uint{bits}": (f"uint{bits}", pl.UInt8()) for bits in (2, 4)},
-    "float16": ("float16", HALF),
+    "float16": ("float16", pl.Float16()),
     "float32": ("float32", pl.Float32()),
     "float64": ("float64", pl.Float64()),
     **{name: (name, pl.Float32()) for name in ("bfloat16", *SMALL_FLOATS)},
     "complex64": ("complex64", pair(pl.Float32())),
     "complex128": ("complex128", pair(pl.Float64())),
-    "complex_float16": ("complex_float16", pair(HALF)),
+    "complex_float16": ("complex_float16", pair(pl.Float16())),
     "complex_float32": ("complex_float32", pair(pl.Float32())),
     "complex_float64": ("complex_float64", pair(pl.Float64())),
     **{

@@ -65,7 +65,9 @@ COLUMNS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (pl.Boolean(), st.booleans()),
     *((getattr(pl, f"Int{bits}")(), ints(bits, signed=True)) for bits in (8, 16, 32, 64)),
     *((getattr(pl, f"UInt{bits}")(), ints(bits, signed=False)) for bits in (8, 16, 32, 64)),
-    *((getattr(pl, f"Float{bits}")(), st.floats(width=bits)) for bits in (16, 32, 64)),
+    (pl.Float16(), st.floats(width=16)),
+    (pl.Float32(), st.floats(width=32)),
+    (pl.Float64(), st.floats()),
     (pl.String(), TEXT),
     (pl.Binary(), st.binary(max_size=4)),
     (pl.Date(), st.none() | st.dates()),
@@ -422,7 +424,9 @@ def test_a_query_that_fails_adds_no_row() -> None:
     store = MemoryStore()
     zlab.polars.write(pl.DataFrame({"a": [7]}), store, chunks=1)
     query = register_io_source(source, schema={"a": pl.Int64()})
-    with pytest.raises(RuntimeError, match="the source broke") as caught:
+    # as it is, or wrapped by older Polars
+    broken = (RuntimeError, pl.exceptions.ComputeError)
+    with pytest.raises(broken, match="the source broke") as caught:
         zlab.polars.write(query, store, append=True)
     assert caught.value.__notes__ == ["No row was added: the table has 1, as before"]
     assert read(zlab.open_group(store)).rows() == [(7,)]

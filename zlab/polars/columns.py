@@ -40,8 +40,6 @@ _UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "ms", "m": "ms", "h": "ms"}
 _DATES = ("D", "W", "M", "Y")
 _DAY_LIMITS = (-(1 << 31), (1 << 31) - 1)  # Polars counts days in 32 bits
 _BUILT_BY_OTHERS = 2  # `numpy.dtype.isbuiltin` of the types of ml_dtypes
-# from Polars 1.36 on
-_HALF = np.dtype(np.float16 if hasattr(pl, "Float16") else np.float32)
 
 
 @final
@@ -142,12 +140,10 @@ def target_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
         return np.dtype(_widened(dtype.name))
     if dtype.kind in "mM":
         return _time_dtype(dtype, what)
-    if dtype.kind == "f":
-        return _HALF if dtype == np.float16 else dtype
     if dtype.kind == "c":
         part = f"f{dtype.itemsize // 2}"
         return np.dtype([("real", part), ("imag", part)])
-    if dtype.kind in "biuUSTO" or (dtype.kind == "V" and dtype.subdtype is None):
+    if dtype.kind in "biufUSTO" or (dtype.kind == "V" and dtype.subdtype is None):
         return dtype
     raise _refusal(what, dtype, "Its elements are arrays.")
 

@@ -22,11 +22,7 @@ _NUMBERS: dict[Any, str] = {
     pl.Boolean: "bool",
     **{getattr(pl, f"Int{bits}"): f"int{bits}" for bits in (8, 16, 32, 64)},
     **{getattr(pl, f"UInt{bits}"): f"uint{bits}" for bits in (8, 16, 32, 64)},
-    **{
-        getattr(pl, f"Float{bits}"): f"float{bits}"
-        for bits in (16, 32, 64)
-        if hasattr(pl, f"Float{bits}")
-    },
+    **{getattr(pl, f"Float{bits}"): f"float{bits}" for bits in (16, 32, 64)},
 }
 _CODES = (("int8", 1 << 7), ("int16", 1 << 15))
 _VARIABLE_NBYTES = 32
