@@ -345,7 +345,7 @@ def test_a_collect_sees_the_array_as_it_is() -> None:
     array.append(np.array([9, 9]))
     assert table.collect()["x"].to_list() == [0, 1, 2, 3, 9, 9]
     group.create_array("x", data=np.array(["a"]), overwrite=True)
-    with pytest.raises(DataTypeError, match="replaced"):
+    with pytest.raises((DataTypeError, pl.exceptions.ComputeError), match="replaced"):
         table.collect()
 
 
@@ -373,7 +373,7 @@ def test_broken_chunks_are_errors() -> None:
     store = MemoryStore()
     array = zlab.create_array(store, path="x", data=np.arange(1, 9), chunks=4)
     store.put("x/c/1", b"nonsense")
-    with pytest.raises(ChunkReadError):
+    with pytest.raises((ChunkReadError, pl.exceptions.ComputeError), match="cannot read a chunk"):
         zlab.polars.scan(array).collect()
     # a filter that leaves the chunk out never meets it
     assert zlab.polars.scan(array).filter(pl.col("dim_0") < 4).collect().height == 4
@@ -383,7 +383,7 @@ def test_deleted_arrays_are_errors() -> None:
     group = zlab.create_group({})
     table = zlab.polars.scan(group.create_array("x", data=np.arange(4)))
     del group["x"]
-    with pytest.raises(NodeNotFoundError, match="no longer there"):
+    with pytest.raises((NodeNotFoundError, pl.exceptions.ComputeError), match="no longer there"):
         table.collect()
 
 
