@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from benchmarks.rows import FLOOR
+from benchmarks.rows import FLOORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ class Comparison:
         zlab: Its result.
         fastest: The peer with the least seconds by the clock.
         thriftiest: The peer with the least seconds of all threads.
-        floor: The codec floor, in rows that have one.
+        floor: What nobody can be faster than, in rows that have it.
     """
 
     zlab: Result
@@ -43,21 +43,23 @@ class Comparison:
 
     @property
     def floor_ratio(self) -> float | None:
-        """Seconds by the clock of zlab to the codec floor's."""
+        """Seconds by the clock of zlab to the floor's."""
         return None if self.floor is None else self.zlab.median_s / self.floor.median_s
 
 
 def compare(results: Iterable[Result]) -> Iterator[Comparison]:
-    """A comparison for each row; the first contender of a row is zlab."""
+    """A comparison for each row that zlab can do; the first contender of a row is zlab."""
     for _, group in groupby(results, key=attrgetter("row")):
         zlab, *others = group
+        if zlab.cannot is not None:
+            continue
         able = [other for other in others if other.cannot is None]
-        peers = [other for other in able if other.contender != FLOOR and not _is_zlab(other)]
+        peers = [other for other in able if other.contender not in FLOORS and not _is_zlab(other)]
         yield Comparison(
             zlab,
             fastest=min(peers, key=attrgetter("median_s"), default=None),
             thriftiest=min(peers, key=attrgetter("cpu_s"), default=None),
-            floor=next((other for other in able if other.contender == FLOOR), None),
+            floor=next((other for other in able if other.contender in FLOORS), None),
         )
 
 

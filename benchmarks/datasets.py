@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import zlab
+from benchmarks.weather import ZSTD, Weather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
 GZIP = {"name": "gzip", "configuration": {"level": 5}}
 BLOSC = {
     "name": "blosc",
@@ -59,6 +59,8 @@ class Dataset:
         chunks: Of a sharded array, the inner chunk.
         shards: The shard's shape, or `None`.
         compressor: A v3 codec, or `None` for raw bytes.
+        dimension_names: What xarray calls the axes. It opens groups, so the array is in one: its
+            name has a slash.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Dataset:
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None = None
     compressor: Mapping[str, Any] | None = field(default_factory=lambda: ZSTD)
+    dimension_names: tuple[str, ...] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -103,7 +106,8 @@ class Dataset:
 
     def expected(self, place: Path) -> NDArray[np.uint16]:
         """The values again, from a file next to the array, which takes no memory to compute."""
-        path = place.parent / f"values-{'x'.join(map(str, self.shape))}.npy"
+        root = place.parents[self.name.count("/")]
+        path = root / f"values-{'x'.join(map(str, self.shape))}.npy"
         if not path.exists():
             partial = path.with_name(f"{os.getpid()}-{path.name}")
             np.save(partial, self.values())
@@ -116,6 +120,8 @@ class Dataset:
         place = root / self.name
         if not place.exists():
             root.mkdir(parents=True, exist_ok=True)
+            if self.dimension_names is not None:
+                zlab.create_group(place.parent)
             self.create(place)[...] = self.expected(place)
         return place
 
@@ -128,6 +134,7 @@ class Dataset:
             chunks=self.chunks,
             shards=self.shards,
             compressors=self.compressor,
+            dimension_names=self.dimension_names,
         )
 
     def document(self) -> dict[str, Any]:
@@ -185,6 +192,7 @@ def datasets(side: int) -> dict[str, OnDisk]:
     shape = (side, side, 2 * side)
     large, small = (64, 64, 128), (16, 32, 32)  # 1 MiB and 32 kB
     line = 128 * side
+    samples = (8 * side, 32 * side)
     made: tuple[OnDisk, ...] = (
         Dataset("raw", shape, large, compressor=None),
         Dataset("zstd", shape, large),
@@ -200,6 +208,23 @@ def datasets(side: int) -> dict[str, OnDisk]:
         # one shard, of which each row is an inner chunk
         Dataset("rows", (64, line), (1, line), shards=(64, line)),
         Dataset("plane", (400, 400), (100, 100)),
+        # half as large: 16 kB a sample, of which 16 are a chunk
+        Dataset("samples/x", samples, (16, 32 * side), dimension_names=("sample", "feature")),
+        Dataset(
+            "sharded-samples/x",
+            samples,
+            (16, 32 * side),
+            shards=(128, 32 * side),
+            dimension_names=("sample", "feature"),
+        ),
+        # the grid of Earthmover's loop: 12 patches for each step in time, so 60 batches at most
+        Dataset(
+            "patches/x",
+            (2 + 20 * side // 256, 64, 128),
+            (1, 32, 64),
+            dimension_names=("time", "latitude", "longitude"),
+        ),
+        Weather("weather", side),
         Members("group", 10_000 * side // 256),
     )
     return {dataset.name: dataset for dataset in made}

@@ -36,6 +36,9 @@ class Result:
         held_nbytes: Peak memory above what the process held when it was set up; `None` where
             the system cannot tell.
         bound_nbytes: What zlab promises to hold at most, in rows about that.
+        read_nbytes: What was read of files in a run, in the mean; `None` where the system cannot
+            tell.
+        unit: What the seconds are those of one of, such as "samples"; `None` for a whole run.
         cannot: Why it cannot do the work.
     """
 
@@ -46,6 +49,8 @@ class Result:
     held_nbytes: int | None = None
     bound_nbytes: int | None = None
     cannot: str | None = None
+    read_nbytes: float | None = None
+    unit: str | None = None
 
     @property
     def median_s(self) -> float:
@@ -131,12 +136,15 @@ class _Worker:
     cannot: str | None = None
     spent_s: float = 0.0
     turns: list[Cost] = field(default_factory=list)
+    read_nbytes: list[float | None] = field(default_factory=list)
 
     def run(self, seconds: float) -> None:
         """A turn of so many seconds."""
         begun = perf_counter()
         print(seconds, file=self.stdin, flush=True)
-        self.turns.append(Cost(**self.answer()))
+        turn = self.answer()
+        self.read_nbytes.append(turn.pop("read_nbytes"))
+        self.turns.append(Cost(**turn))
         self.spent_s += perf_counter() - begun
 
     def end(self, row: str) -> Result:
@@ -144,13 +152,15 @@ class _Worker:
         self.stdin.close()
         if self.cannot is not None:
             return Result(row, self.name, cannot=self.cannot)
-        memory = self.answer()
+        read = [nbytes for nbytes in self.read_nbytes if nbytes is not None]
+        told = self.answer()
         return Result(
             row,
             self.name,
             rounds_s=[cost.wall_s for cost in self.turns],
             rounds_cpu_s=[cost.cpu_s for cost in self.turns],
-            **memory,
+            read_nbytes=statistics.median(read) if read else None,
+            **told,
         )
 
     def answer(self) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks import training
 from benchmarks.tasks import Cost, Task, timed
+from benchmarks.weather import QUERIES, SMALL, STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from benchmarks.datasets import Dataset, Members
     from benchmarks.peers import Library, Setting
+    from benchmarks.weather import Weather
 
 _BESIDE_OUTPUT = 64 << 20
 """Bytes that a full read may take beside its output and the chunks in its threads."""
@@ -207,6 +210,33 @@ def read_all_subscribed(library: Library, dataset: Dataset, place: Path, setting
     return task
 
 
+def query(library: Library, weather: Weather, place: Path, setting: Setting) -> Task:
+    """An answer about a group, from opening it on.
+
+    Each is checked when it was given, not once before: what a library keeps from a first time
+    would be missing in the memory that is measured. It warms up on a small group, so that what it
+    imports at first use is not counted.
+    """
+    wanted = QUERIES[setting.query]
+    library.query(place.with_name(f"{weather.name}{SMALL}"), wanted)()
+    expected = weather.answers(place)[setting.query]
+    ask = library.query(place, wanted)
+
+    def run() -> Cost:
+        begun = Cost.now()
+        answer = ask()
+        cost = begun.since()
+        np.testing.assert_allclose([*answer], [*expected], rtol=1e-9)
+        return cost
+
+    return Task(run)
+
+
+def query_by_statistics(library: Library, weather: Weather, place: Path, setting: Setting) -> Task:
+    """The same where zlab keeps statistics of the chunks."""
+    return query(library, weather, place.with_name(f"{weather.name}{STATISTICS}"), setting)
+
+
 OPERATIONS: dict[str, Callable[[Library, Any, Path, Setting], Task]] = {
     operation.__name__: operation
     for operation in (
@@ -229,6 +259,15 @@ OPERATIONS: dict[str, Callable[[Library, Any, Path, Setting], Task]] = {
         import_library,
         read_all_aggregated,
         read_all_subscribed,
+        query,
+        query_by_statistics,
+        training.train,
+        training.train_in_order,
+        training.train_on_patches,
+        training.train_on_some_patches,
+        training.read_samples,
+        training.first_batch,
+        training.step_alone,
     )
 }
 

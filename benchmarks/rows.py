@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from benchmarks.peers import SOURCES, Setting
+from benchmarks.peers import Setting
 
-FLOOR = "codec floor"
+if TYPE_CHECKING:
+    from benchmarks.peers import Shuffle
+
+FLOOR, READ, STEP = "codec floor", "read at once", "step alone"
+FLOORS = (FLOOR, READ, STEP)
+"""No contenders: what the others cannot be faster than."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,20 @@ class Row:
     setting: Setting = field(default_factory=Setting)
 
 
-PEERS = tuple(name for name in SOURCES if name not in {"dask", FLOOR})
+PEERS = (
+    "zlab",
+    "zarr-python",
+    "zarr-python, fused",
+    "zarr-python on zlab",
+    "zarrs",
+    "zarrista",
+    "tensorstore",
+)
 STREAMERS = (*PEERS, "dask")
 # one pipeline of zarr-python's for all of them, where no chunk is read
 MODULES = ("zlab", "zarr-python", "zarrista", "tensorstore")
+LOADERS = ("zarr-python", "zarrs", "tensorstore", "xbatcher", "grain", "annbatch", "PyTorch")
+TABLES = ("rainbear", "xarray-sql", "duckdb", "xarray")
 
 
 def _row(
@@ -147,4 +163,89 @@ STREAMS = (
         ),
     ),
 )
-ROWS = (*ENGINE, *STREAMS)
+
+
+def _epoch(title: str, dataset: str, setting: Setting) -> Row:
+    """An epoch of samples, with the bare read as its floor."""
+    shuffled = setting.shuffle != "none"
+    return Row(
+        title,
+        dataset,
+        (
+            Contender("zlab", "zlab", "train"),
+            *([Contender("zlab, in order", "zlab", "train_in_order")] if shuffled else []),
+            *(Contender(name, name, "train") for name in LOADERS),
+            Contender(READ, "zlab", "read_samples"),
+        ),
+        setting,
+    )
+
+
+_LOCAL, _FAR = Setting(), Setting(latency_s=0.03, in_flight=64)
+_PLACES = {"zstd": _LOCAL, "store of 30 ms": _FAR}
+_ORDERS: dict[Shuffle, str] = {
+    "none": "in order",
+    "window": "shuffled in windows",
+    "global": "shuffled globally",
+}
+TRAINING = (
+    *(
+        _epoch(f"samples {order}, {place}", dataset, replace(setting, shuffle=shuffle))
+        for shuffle, order in _ORDERS.items()
+        for place, dataset, setting in (
+            ("zstd", "samples/x", _LOCAL),
+            ("sharded", "sharded-samples/x", _LOCAL),
+            ("store of 30 ms", "samples/x", _FAR),
+        )
+    ),
+    *(
+        _row(
+            f"first batch {_ORDERS[shuffle]}, {place}",
+            "samples/x",
+            "first_batch",
+            ("zlab", *LOADERS),
+            replace(setting, shuffle=shuffle),
+        )
+        for shuffle in _ORDERS
+        if shuffle != "global"
+        for place, setting in _PLACES.items()
+    ),
+    *(
+        Row(
+            f"patches for a step of 100 ms, store of {ms} ms",
+            "patches/x",
+            (
+                Contender("zlab", "zlab", "train_on_patches"),
+                Contender("zarr-python", "zarr-python", "train_on_some_patches"),
+                Contender("xbatcher", "xbatcher", "train_on_some_patches"),
+                Contender(STEP, "zlab", "step_alone"),
+            ),
+            Setting(latency_s=ms / 1000, in_flight=64, step_s=0.1),
+        )
+        for ms in (30, 100)
+    ),
+)
+FRAMES = tuple(
+    Row(
+        title,
+        "weather",
+        (
+            Contender("zlab", "zlab", "query"),
+            Contender("zlab, statistics", "zlab", "query_by_statistics"),
+            *(Contender(name, name, "query") for name in TABLES),
+        ),
+        Setting(query=query),
+    )
+    for title, query in (
+        ("mean above 285 K between 50 and 80 degrees north, 1 GB", "north"),
+        ("mean above 315.5 K anywhere, 1 GB", "hot"),
+    )
+)
+GROUPS: dict[str, tuple[Row, ...]] = {
+    "arrays": ENGINE,
+    "streams": STREAMS,
+    "training": TRAINING,
+    "frames": FRAMES,
+}
+"""Rows that are measured, and published, together."""
+ROWS = tuple(row for rows in GROUPS.values() for row in rows)

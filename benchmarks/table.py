@@ -75,8 +75,8 @@ def summary(results: Iterable[Result]) -> Iterator[str]:
 
 def lines(results: Iterable[Result]) -> Iterator[str]:
     """All contenders of all rows."""
-    yield "| row | | median | spread | to zlab | CPU | to zlab | memory |"
-    yield "|---|---|--:|--:|--:|--:|--:|--:|"
+    yield "| row | | median | spread | to zlab | CPU | to zlab | memory | read |"
+    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|"
     for _, group in groupby(results, key=attrgetter("row")):
         zlab, *others = group
         yield row_line(zlab.row, zlab, zlab)
@@ -86,13 +86,25 @@ def lines(results: Iterable[Result]) -> Iterator[str]:
 def row_line(title: str, result: Result, zlab: Result) -> str:
     """One line of the table."""
     if result.cannot is not None:
-        return f"| {title} | {result.contender} | {result.cannot} | | | | | |"
+        return f"| {title} | {result.contender} | {result.cannot} | | | | | | |"
     low, high = min(result.rounds_s), max(result.rounds_s)
+    able = zlab.cannot is None
+    by_clock = _ratio(result.median_s / zlab.median_s if able else None)
+    by_cpu = _ratio(result.cpu_s / zlab.cpu_s if able else None)
     return (
-        f"| {title} | {result.contender} | {seconds(result.median_s)} "
-        f"| {seconds(low)} to {seconds(high)} | {_ratio(result.median_s / zlab.median_s)} "
-        f"| {seconds(result.cpu_s)} | {_ratio(result.cpu_s / zlab.cpu_s)} | {_memory(result)} |"
+        f"| {title} | {result.contender} | {seconds(result.median_s)}{_rate(result)} "
+        f"| {seconds(low)} to {seconds(high)} | {by_clock} "
+        f"| {seconds(result.cpu_s)} | {by_cpu} | {_memory(result)} "
+        f"| {_read(result)} |"
     )
+
+
+def _rate(result: Result) -> str:
+    return "" if result.unit is None else f", {1 / result.median_s:,.0f} {result.unit}/s"
+
+
+def _read(result: Result) -> str:
+    return "" if result.read_nbytes is None else f"{result.read_nbytes / 1e6:.1f} MB"
 
 
 def _memory(result: Result) -> str:

@@ -40,11 +40,13 @@ class Task:
         run: Runs once and returns its cost; what it does before and after is not counted.
         times: How often a run does what the row is about, such as reading one chunk.
         bound_nbytes: The memory that zlab promises to keep to, if it promises any.
+        unit: What is counted by `times`, where it is told by the second: "samples".
     """
 
     run: Callable[[], Cost]
     times: int = 1
     bound_nbytes: int | None = None
+    unit: str | None = None
 
 
 def timed(work: Callable[[], object], times: int = 1, *, bound_nbytes: int | None = None) -> Task:

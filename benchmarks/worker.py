@@ -46,27 +46,36 @@ def main() -> None:
     for line in sys.stdin:
         print(json.dumps(_turn(task, float(line))), flush=True)
     held = None if idle_nbytes is None else _memory("VmHWM") - idle_nbytes
-    print(json.dumps({"held_nbytes": held, "bound_nbytes": task.bound_nbytes}), flush=True)
+    told = {"held_nbytes": held, "bound_nbytes": task.bound_nbytes, "unit": task.unit}
+    print(json.dumps(told), flush=True)
 
 
-def _turn(task: Task, seconds: float) -> dict[str, float]:
-    """The best of what was run in so many seconds, once at least."""
-    begun = perf_counter()
-    runs = [_run(task)]
-    while perf_counter() - begun < seconds:
-        runs.append(_run(task))
-    return {"wall_s": min(c.wall_s for c in runs), "cpu_s": min(c.cpu_s for c in runs)}
+def _turn(task: Task, seconds: float) -> dict[str, float | None]:
+    """The best of what was run in so many seconds, once at least; the mean of what was read."""
+    begun, before, n = perf_counter(), _read_nbytes(), 0
+    runs: list[Cost] = []
+    while not runs or perf_counter() - begun < seconds:
+        cost, times = _run(task)
+        runs.append(cost)
+        n += times
+    after = _read_nbytes()
+    return {
+        "wall_s": min(c.wall_s for c in runs),
+        "cpu_s": min(c.cpu_s for c in runs),
+        "read_nbytes": None if before is None or after is None else (after - before) / n,
+    }
 
 
-def _run(task: Task) -> Cost:
+def _run(task: Task) -> tuple[Cost, int]:
+    """The cost of one time, and how often the task was run for it."""
     wall_s = cpu_s = 0.0
     n = 0
     while wall_s < _LEAST_S:
         cost = task.run()
         wall_s += cost.wall_s
         cpu_s += cost.cpu_s
-        n += task.times
-    return Cost(wall_s / n, cpu_s / n)
+        n += 1
+    return Cost(wall_s / n / task.times, cpu_s / n / task.times), n
 
 
 def _restart_peak() -> int | None:
@@ -78,6 +87,18 @@ def _restart_peak() -> int | None:
         return _memory("VmRSS")
     except OSError:
         return None
+
+
+def _read_nbytes() -> int | None:
+    """Bytes that the process has read from files by system calls; `None` where none are counted.
+
+    From the page cache too; what it maps into its memory is not among them.
+    """
+    try:
+        text = Path("/proc/self/io").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return int(text.partition("rchar:")[2].split()[0])
 
 
 def _memory(field: str) -> int:

@@ -6,18 +6,22 @@ import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
+from benchmarks import loops
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import TypeAlias
 
     from benchmarks.datasets import Dataset
+    from benchmarks.weather import Answer, Query
 
     Entries: TypeAlias = Iterable[tuple[tuple[slice, ...], Any]]
+
+Shuffle: TypeAlias = Literal["none", "window", "global"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ SOURCES = {
     "zarrista": Source(("zarrista",), "zarrista_"),
     "tensorstore": Source(("tensorstore",), "tensorstore_"),
     "dask": Source(("dask", "zarr"), "dask_"),
+    "xbatcher": Source(("xbatcher", "zarr"), "xbatcher_"),
+    "grain": Source(("grain", "zarr"), "grain_"),
+    "annbatch": Source(("annbatch", "zarrs", "zarr"), "annbatch_"),
+    "PyTorch": Source(("torch", "zarr"), "torch_"),
+    "xarray": Source(("xarray", "pandas", "zarr"), "xarray_"),
+    "rainbear": Source(("rainbear", "polars"), "rainbear_"),
+    "xarray-sql": Source(("xarray-sql", "datafusion", "zarr"), "xarray_sql_", "datafusion"),
+    "duckdb": Source(("duckdb", "xarray-sql", "zarr"), "xarray_sql_", "duckdb"),
     "codec floor": Source(("numcodecs",), "floor_"),
 }
 """Peers by name."""
@@ -63,6 +75,9 @@ class Setting:
         in_flight: Requests to the store at once; what the library chooses where it is `None`.
         cache_nbytes: Of decoded chunks that are kept.
         max_nbytes: Of decoded chunks that may be held.
+        shuffle: The order of samples: "none", "window" or "global".
+        step_s: Seconds that a training step takes.
+        query: A name of `benchmarks.weather.QUERIES`.
     """
 
     threads: int | None = None
@@ -70,6 +85,9 @@ class Setting:
     in_flight: int | None = None
     cache_nbytes: int = 0
     max_nbytes: int | None = None
+    shuffle: Shuffle = "none"
+    step_s: float = 0.0
+    query: str = ""
 
 
 class Opened:
@@ -79,15 +97,18 @@ class Opened:
         read: From a selection to values, in the form that the library hands out.
         read_chunk: From a chunk's coordinates and its place in the array to its values, where
             the library has a way of its own for that.
+        read_samples: From indices along the first axis to values, where it is another call.
     """
 
     def __init__(
         self,
         read: Callable[[Any], Any],
         read_chunk: Callable[[tuple[int, ...], tuple[slice, ...]], Any] | None = None,
+        read_samples: Callable[[Any], Any] | None = None,
     ) -> None:
         self.read = read
         self.read_chunk = read_chunk or (lambda _coords, place: read(place))
+        self.read_samples = read_samples or read
 
 
 class Library(ABC):
@@ -152,6 +173,32 @@ class Library(ABC):
                 put(region, values)
 
         return write
+
+    def batches(
+        self, dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], Iterator[Any]]:
+        """What is returned begins an epoch of batches of samples.
+
+        For a library without loaders it is the loop that its users write.
+        """
+        array, n = self.open(place, setting), dataset.shape[0]
+        if setting.shuffle == "none":
+            return lambda: loops.in_order(array.read, n)
+        random = np.random.default_rng(0)
+        if setting.shuffle == "window":
+            return lambda: loops.in_windows(array.read, n, dataset.chunks[0], random)
+        return lambda: loops.at_random(array.read_samples, n, random)
+
+    def patches(
+        self, dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], Iterator[Any]]:
+        """The same, of windows that overlap."""
+        array = self.open(place, setting)
+        return lambda: loops.PATCHES.loop(array.read, dataset.shape)
+
+    def query(self, place: Path, query: Query) -> Callable[[], Answer]:  # noqa: ARG002  for those who can
+        """What is returned answers a query about a group, as one opens it anew."""
+        self.cannot("has no tables")
 
     def cannot(self, reason: str) -> NoReturn:
         """Refuses."""

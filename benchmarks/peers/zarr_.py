@@ -55,7 +55,8 @@ class _Zarr(Library):
             self.cannot("keeps no decoded chunks")
         if setting.latency_s and self.pipeline == "zarrs":
             self.cannot("reads from its own stores, which cannot be slowed")
-        return Opened(open_array(place, setting).__getitem__)
+        array = open_array(place, setting)
+        return Opened(array.__getitem__, read_samples=array.oindex.__getitem__)
 
     def create(self, dataset: Dataset, place: Path) -> Callable[[Any, Any], object]:
         array = zarr.create_array(
@@ -74,14 +75,18 @@ class _Zarr(Library):
 
 def open_array(place: Path, setting: Setting) -> Any:
     """An array of zarr-python's."""
+    return zarr.open_array(open_store(place, setting), mode="r")
+
+
+def open_store(place: Path, setting: Setting) -> LocalStore | _Slow:
+    """A store of zarr-python's, as slow and as parallel as asked for."""
     if setting.threads is not None:
         pools = ("threading.max_workers", "codec_pipeline.max_workers")
         zarr.config.set(dict.fromkeys(pools, setting.threads))
     if setting.in_flight is not None:
         zarr.config.set({"async.concurrency": setting.in_flight})
-    if setting.latency_s:
-        return zarr.open_array(_Slow(LocalStore(place), setting.latency_s), mode="r")
-    return zarr.open_array(place, mode="r")
+    store = LocalStore(place)
+    return _Slow(store, setting.latency_s) if setting.latency_s else store
 
 
 def library(variant: str) -> Library:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import zlab
+from benchmarks.loops import BATCH, PATCHES
 from benchmarks.peers import Library, Opened
 from zlab.stores.local import LocalStore
 from zlab.testing import LatencyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from benchmarks.datasets import Dataset
     from benchmarks.peers import Entries, Setting
+    from benchmarks.weather import Answer, Query
     from zlab.stream import Chunk, Slice
 
 
@@ -60,6 +62,32 @@ class _Zlab(Library):
 
     def create_for_chunks(self, dataset: Dataset, place: Path) -> Callable[[Entries], object]:
         return dataset.create(place).write_stream
+
+    def batches(
+        self, _dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], Iterator[Any]]:
+        array = _open(place, setting)
+        # a loader goes on where it was left; each epoch here is a first one
+        return lambda: iter(
+            zlab.jax.Loader(array, batch_size=BATCH, shuffle=setting.shuffle, seed=0)
+        )
+
+    def patches(
+        self, dataset: Dataset, place: Path, setting: Setting
+    ) -> Callable[[], Iterator[Any]]:
+        array, names = _open(place, setting), dataset.dimension_names or ()
+        sizes: dict[int | str, int] = dict(zip(names, PATCHES.sizes, strict=True))
+        overlaps: dict[int | str, int] = dict(zip(names, PATCHES.overlaps, strict=True))
+        return lambda: iter(
+            zlab.jax.Loader(array, batch_size=PATCHES.batch_size, windows=sizes, overlap=overlaps)
+        )
+
+    def query(self, place: Path, query: Query) -> Callable[[], Answer]:
+        try:
+            from benchmarks.peers.polars_ import answer
+        except ImportError:
+            self.cannot("no Polars is there to scan with")
+        return lambda: answer(zlab.polars.scan(zlab.open_group(place)), query)
 
 
 def _sum(part: Chunk | Slice) -> int:

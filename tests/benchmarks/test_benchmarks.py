@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +19,42 @@ from benchmarks.compare import compare
 from benchmarks.datasets import Dataset, datasets
 from benchmarks.measure import Result, measure
 from benchmarks.operations import OPERATIONS
-from benchmarks.peers import CannotDoError, Setting, available, load
-from benchmarks.rows import FLOOR, ROWS, Contender, Row
+from benchmarks.peers import SOURCES, CannotDoError, Setting, available, load
+from benchmarks.report import Report, dump, load_reports, merge, page
+from benchmarks.rows import FLOOR, FLOORS, GROUPS, ROWS, Contender, Row
 from benchmarks.table import document, environment, heading, lines, old_peers, seconds, summary
+from benchmarks.weather import QUERIES, Weather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from benchmarks.peers import Shuffle
+
 SIDE = 32
+
+
+def _at_once(setting: Setting) -> Setting:
+    """The same without most of the waiting."""
+    return replace(setting, step_s=0.0, latency_s=setting.latency_s and 0.001)
+
+
 PEERS = available()
 CASES = {
-    (contender.peer, contender.operation, row.dataset, row.setting)
+    (contender.peer, contender.operation, row.dataset, _at_once(row.setting))
     for row in ROWS
     for contender in row.contenders
     if contender.peer in PEERS
+}
+
+
+TRAINING_OPERATIONS = {
+    contender.operation
+    for row in GROUPS["training"]
+    for contender in row.contenders
+    if contender.operation != "read_samples"
 }
 
 
@@ -59,6 +83,13 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         subscription.close()
 
 
+def _has_what_it_takes(operation: str) -> bool:
+    """Whether the library is here into which zlab reads."""
+    into = {"query": "polars", "query_by_statistics": "polars"}
+    into |= dict.fromkeys(TRAINING_OPERATIONS, "jax")
+    return operation not in into or find_spec(into[operation]) is not None
+
+
 @pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize(("peer", "operation", "name", "setting"), sorted(CASES, key=str))
 def test_every_operation_does_its_work(
@@ -69,7 +100,7 @@ def test_every_operation_does_its_work(
     try:
         task = OPERATIONS[operation](load(peer), dataset, place, setting)
     except CannotDoError:
-        if peer == "zlab":
+        if peer == "zlab" and _has_what_it_takes(operation):
             raise
         return
     cost = task.run()
@@ -98,6 +129,82 @@ def test_a_wrong_sum_is_noticed(tmp_path: Path) -> None:
         OPERATIONS["stream"](load("zlab"), dataset, place, Setting())
 
 
+@pytest.mark.needs("polars")
+def test_a_wrong_answer_is_noticed(tmp_path: Path) -> None:
+    weather = Weather("weather", 16)
+    place = weather.write(tmp_path)
+    t = zlab.open_array(place / "t", mode="r+")
+    t[0, 15, 0] = 300.0  # 90 degrees north: not asked for
+    task = OPERATIONS["query"](load("zlab"), weather, place, Setting(query="north"))
+    task.run()
+    t[0, 12, 0] = 300.0  # 54 degrees north
+    with pytest.raises(AssertionError):
+        task.run()
+
+
+def _change(samples: NDArray[Any]) -> NDArray[Any]:
+    samples[3, 5] += 1
+    return samples
+
+
+def _drop(samples: NDArray[Any]) -> NDArray[Any]:
+    return samples[1:]
+
+
+def _repeat(samples: NDArray[Any]) -> NDArray[Any]:
+    samples[0] = samples[1]
+    return samples
+
+
+def _reverse(samples: NDArray[Any]) -> NDArray[Any]:
+    return samples[::-1]
+
+
+def _keep(samples: NDArray[Any]) -> NDArray[Any]:
+    return samples
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize(
+    ("shuffle", "spoil"),
+    [
+        *product(["none", "window", "global"], [_change, _drop, _repeat]),
+        ("none", _reverse),
+        # an order that is no other than the array's
+        ("window", _keep),
+        ("global", _keep),
+    ],
+)
+def test_a_wrong_epoch_is_noticed(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shuffle: Shuffle,
+    spoil: Callable[[NDArray[Any]], NDArray[Any]],
+) -> None:
+    dataset = datasets(SIDE)["samples/x"]
+    assert isinstance(dataset, Dataset)
+    place, library = dataset.write(root), load("zlab")
+    samples = spoil(np.array(dataset.expected(place)))
+    monkeypatch.setattr(library, "batches", lambda *_: lambda: iter([samples[:64], samples[64:]]))
+    with pytest.raises(AssertionError):
+        OPERATIONS["train"](library, dataset, place, Setting(shuffle=shuffle))
+
+
+@pytest.mark.needs("jax")
+@pytest.mark.parametrize("peer", sorted(PEERS & {"zlab", "zarr-python", "xbatcher"}))
+def test_patches_are_those_of_the_loop(root: Path, peer: str) -> None:
+    dataset = datasets(128)["patches/x"]
+    assert isinstance(dataset, Dataset)
+    assert dataset.shape == (12, 64, 128)
+    place = dataset.write(root / "128")
+    values = dataset.expected(place)
+    batches = list(map(np.asarray, load(peer).patches(dataset, place, Setting())()))
+    # 10 in time, 2 by 6 in space
+    assert [batch.shape for batch in batches] == [(4, 3, 48, 48)] * 30
+    np.testing.assert_array_equal(batches[0][1], values[:3, :48, 16:64])
+    np.testing.assert_array_equal(batches[-1][-1], values[9:, 16:, 80:])
+
+
 def test_values_shrink_as_measurements_do(root: Path) -> None:
     dataset = datasets(64)["zstd"]
     assert isinstance(dataset, Dataset)
@@ -117,6 +224,8 @@ def test_full_size() -> None:
 
 def test_rows_name_what_there_is() -> None:
     assert {row.dataset for row in ROWS} == datasets(SIDE).keys()
+    assert {contender.peer for row in ROWS for contender in row.contenders} == set(SOURCES)
+    assert {row.setting.query for row in ROWS} == {"", *QUERIES}
     assert {contender.operation for row in ROWS for contender in row.contenders} == set(OPERATIONS)
     assert len({row.title for row in ROWS}) == len(ROWS)
     assert all(row.contenders[0].peer == "zlab" for row in ROWS)
@@ -160,7 +269,16 @@ def test_a_contender_that_fails_ends_the_run(
 
 
 RESULTS = [
-    Result("read", "zlab", [0.002, 0.001, 0.003], [0.004], 17_000_000, 20_000_000),
+    Result(
+        "read",
+        "zlab",
+        [0.002, 0.001, 0.003],
+        [0.004],
+        17_000_000,
+        20_000_000,
+        read_nbytes=1_250_000,
+        unit="samples",
+    ),
     Result("read", "zarr-python", [2.0, 1.0, 3.0], [0.5]),
     Result("read", "zarr-python on zlab", [0.0001], [0.0001]),
     Result("read", "tensorstore", [0.004], [0.6]),
@@ -172,13 +290,25 @@ RESULTS = [
 
 def test_table() -> None:
     assert list(lines(RESULTS))[2:] == [
-        "| read | zlab | 2.00 ms | 1.00 ms to 3.00 ms | 1.00 | 4.00 ms | 1.00 | 17 of 20 MB |",
-        "|  | zarr-python | 2.00 s | 1.00 s to 3.00 s | 1000.00 | 500 ms | 125.00 |  |",
-        "|  | zarr-python on zlab | 100 µs | 100 µs to 100 µs | 0.05 | 100 µs | 0.03 |  |",
-        "|  | tensorstore | 4.00 ms | 4.00 ms to 4.00 ms | 2.00 | 600 ms | 150.00 |  |",
-        "|  | zarrista | no such thing | | | | | |",
-        "|  | codec floor | 1.00 ms | 1.00 ms to 1.00 ms | 0.50 | 1.00 ms | 0.25 |  |",
-        "| alone | zlab | 1.00 s | 1.00 s to 1.00 s | 1.00 | 1.00 s | 1.00 |  |",
+        (
+            "| read | zlab | 2.00 ms, 500 samples/s | 1.00 ms to 3.00 ms | 1.00 | 4.00 ms | 1.00 "
+            "| 17 of 20 MB | 1.2 MB |"
+        ),
+        "|  | zarr-python | 2.00 s | 1.00 s to 3.00 s | 1000.00 | 500 ms | 125.00 |  |  |",
+        "|  | zarr-python on zlab | 100 µs | 100 µs to 100 µs | 0.05 | 100 µs | 0.03 |  |  |",
+        "|  | tensorstore | 4.00 ms | 4.00 ms to 4.00 ms | 2.00 | 600 ms | 150.00 |  |  |",
+        "|  | zarrista | no such thing | | | | | | |",
+        "|  | codec floor | 1.00 ms | 1.00 ms to 1.00 ms | 0.50 | 1.00 ms | 0.25 |  |  |",
+        "| alone | zlab | 1.00 s | 1.00 s to 1.00 s | 1.00 | 1.00 s | 1.00 |  |  |",
+    ]
+
+
+def test_a_row_that_zlab_cannot_do() -> None:
+    results = [Result("row", "zlab", cannot="no JAX"), Result("row", "grain", [1.0], [1.0])]
+    assert list(compare(results)) == []
+    assert list(lines(results))[2:] == [
+        "| row | zlab | no JAX | | | | | | |",
+        "|  | grain | 1.00 s | 1.00 s to 1.00 s |  | 1.00 s |  |  |  |",
     ]
 
 
@@ -195,6 +325,44 @@ def test_neither_zlab_nor_the_floor_is_a_peer() -> None:
     assert first.thriftiest == RESULTS[1]
     assert first.floor == RESULTS[5]
     assert (alone.fastest, alone.thriftiest, alone.floor, alone.ratio) == (None,) * 4
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_each_floor_is_one(floor: str) -> None:
+    (found,) = compare([Result("row", "zlab", [2.0], [1.0]), Result("row", floor, [1.0], [1.0])])
+    assert found.floor_ratio == 2.0
+    assert found.fastest is None
+
+
+def test_a_group_is_published_without_the_others(tmp_path: Path) -> None:
+    about = environment({"zlab": "1", "zarr": "3.4.2"})
+    later = about | {"load": 7.5}
+    rest = [Result("sum", "zlab", [1.0], [1.0])]
+    path = tmp_path / "results.json"
+    assert load_reports(path) == {}
+    path.write_text(dump({"streams": Report(about, rest), "arrays": Report(about, RESULTS)}))
+    old = load_reports(path)
+    assert old == {"streams": Report(about, rest), "arrays": Report(about, RESULTS)}
+    anew = [Result("scan", "zlab", [2.0], [2.0]), Result("scan", "grain", cannot="no tables")]
+    both = merge(old, {"frames": Report(later, anew), "streams": Report(later, anew)})
+    assert list(both) == ["arrays", "streams", "frames"]
+    assert both["arrays"] == Report(about, RESULTS)
+    assert both["streams"] == both["frames"] == Report(later, anew)
+    text = page(both)
+    # the machine once for those that were measured together
+    assert [text.count(f"load {load} at the start") for load in (about["load"], 7.5)] == [1, 1]
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["### Arrays", "### Streams", "### Tables"]
+
+
+def test_what_is_published_is_what_was_measured() -> None:
+    from benchmarks.__main__ import PUBLISHED
+
+    reports = load_reports(PUBLISHED["json"])
+    assert PUBLISHED["markdown"].read_text(encoding="utf-8") == page(reports)
+    assert PUBLISHED["json"].read_text(encoding="utf-8") == dump(reports)
+    published = {result.row for report in reports.values() for result in report.results}
+    assert published <= {row.title for row in ROWS}
 
 
 def test_chart(tmp_path: Path) -> None:
