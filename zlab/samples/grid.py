@@ -77,8 +77,10 @@ class SampleGrid:
         """
         coords: list[NDArray[np.int64]] = []
         for n in reversed(self.shape[1:]):
-            indices, along = np.divmod(indices, n)
-            coords.append(along)
+            # NumPy divides by one number several times faster than it takes remainders
+            quotient = indices // n
+            coords.append(indices - quotient * n)
+            indices = quotient
         return (indices, *reversed(coords))
 
 

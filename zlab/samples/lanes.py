@@ -86,11 +86,22 @@ def in_turn(
         [(0, 0), (1, 0), (1, 1), (1, 2), (2, 2)]
     """
     taken = after - before
+    n = int(taken.sum())
+    if not n:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    low, high = int(before[taken > 0].min()), int(after[taken > 0].max())
+    if (high - low) * len(taken) <= _SPARSE * n:
+        levels = np.arange(low, high)[:, None]
+        heights, lanes = np.nonzero((levels >= before) & (levels < after))
+        return lanes, heights + low
     lanes = np.repeat(np.arange(len(before)), taken)
     firsts = np.repeat(np.cumsum(taken) - taken, taken)
-    positions = np.arange(len(lanes)) - firsts + np.repeat(before, taken)
+    positions = np.arange(n) - firsts + np.repeat(before, taken)
     order = np.argsort(positions, kind="stable")
     return lanes[order], positions[order]
+
+
+_SPARSE = 8  # a table of levels and lanes may have so many places for each sample
 
 
 @final
@@ -274,7 +285,7 @@ class Turns:
             n: At most so many.
 
         Returns:
-            Of each sample its lane's place among the host's, and its position in the lane; and the
+            How far each lane was before and is after, as `in_turn` takes it, and the places of the
             lanes whose windows are empty now.
         """
         before = self._positions
@@ -288,4 +299,15 @@ class Turns:
             after = np.minimum(after, np.maximum(before, np.minimum(self._last, level)))
         self._positions = after
         emptied = np.flatnonzero((after == np.minimum(self._ends, self._last)) & (after > before))
-        return *in_turn(before, after), emptied
+        return before, after, emptied
+
+
+def is_even(positions: NDArray[np.int64]) -> bool:
+    """Whether lanes have taken turns from the first to the last, with none left out so far.
+
+    Example:
+        >>> is_even(np.asarray([3, 3, 2])), is_even(np.asarray([3, 2, 3]))
+        (True, False)
+    """
+    steps = np.diff(positions)
+    return bool((steps <= 0).all()) and int(positions[0] - positions[-1]) <= 1

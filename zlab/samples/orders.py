@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from zlab.samples.lanes import Deal, Share, Turns, filled, nbatches_left
+from zlab.samples.lanes import Deal, Share, Turns, filled, in_turn, nbatches_left
 from zlab.samples.permutation import Permutation
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Pick(NamedTuple):
-    """The samples of a host's part of a batch, where they are a range of the order.
+    """A range of the order.
 
     Attributes:
         start: The first place in the order.
@@ -118,9 +118,17 @@ class Epochs:
 
     # -- "none" and "global": a batch is a range of places
 
-    def picks(self) -> Iterator[Pick]:
-        """This host's part of each batch that is left."""
-        return map(self._pick, range(self.nbatches))
+    def picks(self) -> Iterator[tuple[int, int]]:
+        """This host's part of each batch that is left: the first place, and the one behind."""
+        begin, n = self.state.positions[0], self.grid.nsamples
+        index, hosts = self.share
+        size = self.batch_size
+        whole = min(self.nbatches, (n - begin) // size)
+        first, own = begin + index * self.size, self.size
+        for start in range(first, first + whole * size, size):
+            yield start, start + own
+        if whole < self.nbatches:
+            yield self._pick(whole)
 
     @cached_property
     def wanted(self) -> Pick:
@@ -195,7 +203,8 @@ class Epochs:
                 numbers = np.concatenate([self.numbers(box) for box in self.boxes(*key)])
                 order = self.deal.shuffled(*key, len(numbers))
                 open_windows[place] = turns.opened(place, key), numbers[order]
-            places, positions, _ = turns.take(missing)
+            before, after, _ = turns.take(missing)
+            places, positions = in_turn(before, after)
             taken = np.empty(len(places), np.int64)
             for place in np.unique(places).tolist():
                 begin, numbers = open_windows[place]

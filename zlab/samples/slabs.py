@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.samples.grid import Placement
-    from zlab.samples.orders import Epochs, Pick
+    from zlab.samples.orders import Epochs
     from zlab.stream.ahead import Halt
     from zlab.stream.tally import Tally
 
 SLAB_NBYTES = 4 << 20
-"""Bytes of a slab that is made of several chunks in a row, at most."""
+"""Bytes of a slab that is made of several chunks in a row, at most; or of four batches."""
 
 
 class Slab(NamedTuple):
@@ -142,7 +142,7 @@ class SlabPlan:
             if slab is not None and (
                 slab.stop != start
                 # windows may be longer than chunks
-                or (slab.last > slab.first and (stop - slab.start) * self.row_nbytes > max_nbytes)
+                or (slab.last > slab.first and self._is_full(slab, stop, epoch, max_nbytes))
             ):
                 yield slab
                 done, behind, slab = slab.last, slab.stop, None
@@ -156,6 +156,12 @@ class SlabPlan:
             slab = Slab(max(start, row), stop, max(0, start - row), first, max(complete, first), 1)
         if slab is not None:
             yield slab
+
+    def _is_full(self, slab: Slab, stop: int, epoch: Epochs, max_nbytes: int) -> bool:
+        """Whether a slab is large enough; a batch is not copied where a slab ends with it."""
+        with_next = (stop - slab.start) * self.row_nbytes
+        ends_with_batch = epoch.first_pick(slab.last * self.placement.grid.inner) == 0
+        return with_next > (max_nbytes // 2 if ends_with_batch else max_nbytes)
 
     def region(self, slab: Slab) -> Region:
         """The elements of a slab."""
@@ -187,11 +193,14 @@ class SlabReader:
     Args:
         plan: How it is read.
         max_bytes: That it may hold.
+        batch_size: Samples of a batch.
         halt: Ends the iteration when it is set.
         tally: Told of what is read.
     """
 
-    def __init__(self, plan: SlabPlan, max_bytes: int, halt: Halt, tally: Tally) -> None:
+    def __init__(
+        self, plan: SlabPlan, max_bytes: int, batch_size: int, halt: Halt, tally: Tally
+    ) -> None:
         self._plan = plan
         self._halt = halt
         self._tally = tally
@@ -201,7 +210,8 @@ class SlabReader:
         self._local = local
         slabs = (settings.threads if local else settings.fetch_concurrency) + 1
         least = plan.least_nbytes
-        self._max_nbytes = min(SLAB_NBYTES, max(max_bytes - least, 0) // slabs)
+        wanted = max(SLAB_NBYTES, 4 * batch_size * plan.placement.sample_nbytes)
+        self._max_nbytes = min(wanted, max(max_bytes - least, 0) // slabs)
         self._buffers: dict[int, Buffers] = {}
 
     def parts(self, epochs: Iterator[Epochs], again: Iterator[Epochs]) -> Iterator[NDArray[Any]]:

@@ -274,10 +274,11 @@ class SampleStream(Stream[SampleBatch]):
 
     def _by_slabs(self, halt: Halt, tally: Tally) -> Generator[SampleBatch]:
         spare = self.max_bytes - self._slabs_nbytes
+        size = self.batch_size // self.share.count
         parts = []
         for plan in self._slab_plans:
             more = spare * plan.placement.sample_nbytes // max(self._sample_nbytes, 1)
-            reader = SlabReader(plan, plan.least_nbytes + more, halt, tally)
+            reader = SlabReader(plan, plan.least_nbytes + more, size, halt, tally)
             parts.append(reader.parts(self._epochs_from_here(), self._epochs_from_here()))
         picks = (pick for epoch in self._epochs_from_here() for pick in epoch.picks())
         per_sample = self._sample_nbytes

@@ -16,6 +16,7 @@ import numpy as np
 from zlab.config import settings
 from zlab.engine.read import read_into
 from zlab.samples.blocks import Blocks, crosses_any, cut
+from zlab.samples.lanes import in_turn, is_even
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.budget import Account
 from zlab.stream.buffers import Buffers
@@ -245,8 +246,9 @@ class WindowReader:
         nlanes = len(range(epoch.share.index, epoch.state.lanes, epoch.share.count))
         opened: dict[int, _Open] = {}
         begins = np.zeros(nlanes, np.int64)
-        # for each lane the places of its window's samples in the memory of all blocks
-        table = np.zeros((nlanes, epoch.state.blocks * self._plan.cells), np.int64)
+        # the places of the open windows' samples in the memory of all blocks, a column for each
+        # lane: where the lanes keep step the order of the samples is the order in memory
+        table = np.zeros((epoch.state.blocks * self._plan.cells, nlanes), np.int64)
         left = epoch.nbatches
         batch: tuple[NDArray[Any], ...] = ()
         indices = np.empty(0, np.int64)
@@ -258,10 +260,15 @@ class WindowReader:
                 cells = self._open(place, opened, parts)
                 if cells is None:
                     return
-                table[place, : len(cells)] = cells[epoch.deal.shuffled(*key, len(cells))]
+                table[: len(cells), place] = cells[epoch.deal.shuffled(*key, len(cells))]
                 begins[place] = turns.opened(place, key)
-            places, positions, emptied = turns.take(max(_STRETCH, self._batch_size))
-            cells = table[places, positions - begins[places]]
+            before, after, emptied = turns.take(max(_STRETCH, self._batch_size))
+            if (begins == begins[0]).all() and is_even(before) and is_even(after):
+                first, behind = int((before - begins).sum()), int((after - begins).sum())
+                cells = table.reshape(-1)[first:behind]
+            else:
+                places, positions = in_turn(before, after)
+                cells = table[positions - begins[places], places]
             numbers = self._numbers(cells, epoch.grid.shape)
             taken = 0
             while taken < len(cells):
@@ -316,8 +323,10 @@ class WindowReader:
         """The slot of each cell, and where it stands in its block along each sampled axis."""
         coords = []
         for n in reversed(self._largest):
-            cells, along = np.divmod(cells, n)
-            coords.append(along)
+            # NumPy divides by one number several times faster than it takes remainders
+            quotient = cells // n
+            coords.append(cells - quotient * n)
+            cells = quotient
         return [cells, *reversed(coords)]
 
     def _numbers(self, cells: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
