@@ -172,6 +172,14 @@ def test_columns_are_found_by_name_when_rows_are_added() -> None:
     assert dict(group.attrs) == {"source": "here", "column-order": ["b", "a"]}
 
 
+@pytest.mark.parametrize("shards", [None, 4])
+def test_a_table_may_be_added_to_itself(shards: int | None) -> None:
+    frame = pl.DataFrame({"a": range(7), "k": pl.Series(list("abcabca"), dtype=pl.Categorical)})
+    group = zlab.polars.write(frame, {}, chunks=2, shards=shards)
+    zlab.polars.write(zlab.polars.scan(group), group.store, append=True)
+    check(pl.concat([frame, frame]), group)
+
+
 def test_positions_are_a_column_for_those_who_ask() -> None:
     group = zlab.polars.write(pl.DataFrame({"a": [5, 6, 7]}), {}, chunks=2)
     assert read(group, columns=["row", "a"]).rows() == [(0, 5), (1, 6), (2, 7)]
@@ -464,6 +472,11 @@ def test_the_default_chunk_is_a_mebibyte_of_the_widest_column() -> None:
     assert {array.chunks for array in group.array_values()} == {(1 << 17,)}
     group = zlab.polars.write(pl.DataFrame({"a": [1, 2, 3]}), {})
     assert group.array("a").chunks == (3,)
+    # what is to grow is not cut by what comes first
+    group = zlab.polars.write(pl.DataFrame({"a": [1, 2, 3]}), {}, append=True)
+    assert group.array("a").chunks == (1 << 17,)
+    group = zlab.polars.write(frame, {})
+    assert group.array("a").chunks == (1 << 17,)
 
 
 def test_compressors_are_those_of_create_array() -> None:

@@ -47,7 +47,7 @@ class Layout:
         shards: Rows of a shard, `None` for no shards.
         compressors: As `zlab.create_array` takes them.
         dimension: The name of the one dimension.
-        height: Rows that are to be written, `None` where that is not known.
+        height: Rows that there will ever be, `None` where that is not known.
     """
 
     chunks: int | None
@@ -67,8 +67,8 @@ class Layout:
         if self.shards is not None:
             msg = "shards= needs chunks=, the rows of an inner chunk"
             raise ValueError(msg)
-        rows = _CHUNK_NBYTES // max(column.row_nbytes for column in columns)
-        return max(1, rows if self.height is None else min(rows, self.height))
+        rows = max(1, _CHUNK_NBYTES // max(column.row_nbytes for column in columns))
+        return min(rows, self.height or rows)
 
 
 @final

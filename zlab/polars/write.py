@@ -55,7 +55,7 @@ def write(
         store: A path, a URL, a store, or anything else that `zlab.open` takes.
         path: The group's path in the store.
         chunks: Rows of a chunk, the same for all columns; by default those of which the widest
-            column's take 1 MiB.
+            column's take 1 MiB, or all of a smaller DataFrame, unless rows are to be added.
         shards: Rows of a shard, a multiple of `chunks`; no shards by default.
         compressors: Codecs on bytes, for all columns; zstd by default, `None` for none.
         dimension: The name of the arrays' one dimension.
@@ -64,7 +64,8 @@ def write(
             `fill_to_null` and xarray read. Times and categories need none.
         attributes: Of a new group, JSON values.
         append: Add the rows to a table that is there, if there is one.
-        overwrite: Replace what is there, with everything below it, before anything is written.
+        overwrite: Remove what is there, with everything below it, before anything is written. A
+            query must not read from there.
         max_bytes: Decoded bytes of rows that are held at once;
             `zlab.settings.memory_budget` by default.
         storage_options: For the file system behind a URL.
@@ -104,7 +105,8 @@ def write(
         shards=None if shards is None else whole_number(shards, "shards", least=1),
         compressors=compressors,
         dimension=dimension,
-        height=frame.height if isinstance(frame, pl.DataFrame) else None,
+        # a table that grows is not cut by what happens to come first
+        height=frame.height if isinstance(frame, pl.DataFrame) and not append else None,
     )
     columns = _columns(frame.collect_schema(), null_value, dimension)
     if isinstance(frame, pl.DataFrame):
