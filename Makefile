@@ -91,7 +91,8 @@ test-js: setup
 test-python: setup
 	$(PYTEST) -m 'not long' tests
 test-examples: setup
-	pytest --doctest-modules zlab
+	# PyTorch is not installed here; where it is, tests/torch_ runs the examples too
+	pytest --doctest-modules --ignore=zlab/torch zlab
 test-livebooks: setup
 	$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with=tests/nbval_sanitize.cfg \
 	  --nbval-cell-timeout=300 livebooks

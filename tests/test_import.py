@@ -94,7 +94,12 @@ print(zlab.open("memory://import-test")["a"][...].sum(axis=1).tolist())
 
 @pytest.mark.parametrize(
     ("module", "library", "extra"),
-    [("jax", "jax", "jax"), ("polars", "polars", "polars"), ("widgets", "anywidget", "lab")],
+    [
+        ("jax", "jax", "jax"),
+        ("torch", "torch", "torch"),
+        ("polars", "polars", "polars"),
+        ("widgets", "anywidget", "lab"),
+    ],
 )
 def test_a_missing_library_names_the_extra(module: str, library: str, extra: str) -> None:
     printed = run(

@@ -18,7 +18,7 @@ PAGES = [
     if BLOCK.search(page.read_text(encoding="utf-8"))
 ]
 
-pytestmark = pytest.mark.needs("demo", "jax", "lab", "polars", "xarray")
+pytestmark = pytest.mark.needs("dask", "demo", "grain", "jax", "lab", "polars", "xarray")
 
 
 @pytest.fixture(scope="module")
