@@ -517,3 +517,16 @@ def test_a_batch_that_is_kept_is_not_written_again() -> None:
         assert len(rows) == 32
         for number, row in rows.items():
             assert (row == data[number]).all()
+
+
+@pytest.mark.parametrize("shuffle", ["none", "window"])
+def test_memory_that_nobody_keeps_is_used_again(shuffle: Any) -> None:
+    data = np.zeros((64, 20_000), "float32")
+    array = zlab.create_array({}, data=data, chunks=(4, 20_000), compressors=None)
+    pointers = []
+    for batch in Loader(array, batch_size=4, prefetch=1, epochs=12, shuffle=shuffle):
+        pointers.append(batch.unsafe_buffer_pointer())
+        del batch
+    assert len(pointers) == 192
+    # as many as are read ahead, however long it goes on
+    assert len(set(pointers)) <= 96

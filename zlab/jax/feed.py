@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from zlab.stream.tally import Tally
 
 
+# until JAX 0.8 it was an experiment
+_enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
+
+
 class Context(NamedTuple):
     """What JAX is told for one thread, and another thread is to know.
 
@@ -45,7 +49,7 @@ class Context(NamedTuple):
     def entered(self) -> Iterator[None]:
         """Tells it this thread."""
         with ExitStack() as stack:
-            stack.enter_context(jax.enable_x64(self.x64))
+            stack.enter_context(_enable_x64(self.x64))
             stack.enter_context(jax.default_device(self.device))
             yield
 
