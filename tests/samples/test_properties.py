@@ -79,7 +79,7 @@ def cases(draw: st.DrawFn) -> Case:
     elif cut == "rectilinear":
         chunks = []
         for n in shape:
-            sizes = []
+            sizes: list[int] = []
             while sum(sizes) < n:
                 sizes.append(draw(st.integers(1, min(5, n - sum(sizes)))))
             chunks.append(sizes)

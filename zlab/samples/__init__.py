@@ -3,11 +3,13 @@
 from zlab.samples.grid import SampleGrid
 from zlab.samples.lanes import Share
 from zlab.samples.permutation import Permutation
+from zlab.samples.randomness import Randomness
 from zlab.samples.state import Shuffle, State
 from zlab.samples.stream import SampleBatch, SampleStream, stream_samples
 
 __all__ = [
     "Permutation",
+    "Randomness",
     "SampleBatch",
     "SampleGrid",
     "SampleStream",

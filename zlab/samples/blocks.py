@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zlab.grid.grid import RegularAxis, VariableAxis
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from zlab.engine.selection import Span
     from zlab.grid import Axis
     from zlab.samples.grid import Placement, SampledAxis
 
@@ -180,8 +183,9 @@ def crosses(axis: SampledAxis, chunks: Axis) -> bool:
     """Whether samples along an axis may lie in several chunks, or share one with the next block."""
     if axis.window is None:
         return False
-    length = getattr(chunks, "chunk", None)
-    return length is None or axis.step != axis.window or length % axis.window != 0
+    if not isinstance(chunks, RegularAxis) or axis.step != axis.window:
+        return True
+    return chunks.chunk % axis.window != 0
 
 
 def crosses_any(placement: Placement) -> bool:
@@ -193,8 +197,8 @@ def crosses_any(placement: Placement) -> bool:
 
 def _cut_axis(axis: SampledAxis, chunked: Sequence[Axis], *, chunks: int) -> Cuts:
     n, step = axis.nsamples, axis.step
-    lengths = [getattr(along, "chunk", None) for along in chunked]
-    if None not in lengths:
+    lengths = [along.chunk for along in chunked if isinstance(along, RegularAxis)]
+    if len(lengths) == len(chunked):
         length = lcm(*lengths)
         if any(crosses(axis, along) for along in chunked):
             length *= chunks
@@ -207,6 +211,28 @@ def _cut_axis(axis: SampledAxis, chunked: Sequence[Axis], *, chunks: int) -> Cut
         common = edges if common is None else np.intersect1d(common, edges)
     starts = np.minimum(-(-(np.empty(0, np.int64) if common is None else common) // step), n)
     return Cuts(n, np.unique(np.append(starts, n)))
+
+
+def chunks_in(axes: Sequence[Axis], spans: Sequence[Span]) -> int:
+    """Chunks that hold some of a box of elements.
+
+    Args:
+        axes: How the array is cut.
+        spans: The box, without steps.
+    """
+    return prod(
+        axis.chunk_at(first + n - 1) - axis.chunk_at(first) + 1 if n else 0
+        for axis, (first, _, n) in zip(axes, spans, strict=True)
+    )
+
+
+def longest_chunk(axis: Axis) -> int:
+    """The most elements that a chunk has along an axis."""
+    if isinstance(axis, RegularAxis):
+        return min(axis.chunk, axis.length)
+    if isinstance(axis, VariableAxis):
+        return min(axis.largest, axis.length)
+    return max((axis.size(chunk) for chunk in range(axis.nchunks)), default=1)
 
 
 def _edges(axis: Axis) -> NDArray[np.int64]:

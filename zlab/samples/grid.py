@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 AxisKey: TypeAlias = "int | str"
 
+AxisLengths: TypeAlias = "Mapping[AxisKey, int] | Mapping[int, int] | Mapping[str, int]"
+
 Crops: TypeAlias = "Sequence[Sequence[slice] | None]"
 
 
@@ -135,8 +137,8 @@ class Placement:
         first, n = self.crop[self.sampled[axis]]
         return start * step + first, (stop - 1) * step + first + n
 
-    def region(self, box: Sequence[tuple[int, int]]) -> Region:
-        """The elements of a box of samples.
+    def spans(self, box: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
+        """The elements of a box of samples, along each of the array's axes.
 
         Args:
             box: Along each sampled axis the first sample, and the one behind the last.
@@ -145,7 +147,11 @@ class Placement:
         for axis, (start, stop) in enumerate(box):
             first, behind = self.elements(axis, start, stop)
             spans[self.sampled[axis]] = Span(first, 1, behind - first)
-        return Region(tuple(spans))
+        return tuple(spans)
+
+    def region(self, box: Sequence[tuple[int, int]]) -> Region:
+        """As `spans`, for the engine."""
+        return Region(self.spans(box))
 
     def view(self, box: NDArray[Any], counts: Sequence[int], *, before: int = 0) -> NDArray[Any]:
         """The samples of a box as an array of them.
@@ -198,8 +204,8 @@ class Placement:
 def parse_grid(
     layouts: Sequence[ArrayLayout],
     axis: AxisKey | Sequence[AxisKey] | None,
-    windows: Mapping[AxisKey, int] | None,
-    overlap: Mapping[AxisKey, int] | None,
+    windows: AxisLengths | None,
+    overlap: AxisLengths | None,
     crops: Crops | None,
 ) -> tuple[SampleGrid, tuple[Placement, ...]]:
     """What a sample of some arrays is.
@@ -244,9 +250,7 @@ def parse_grid(
     )
 
 
-def _parse_lengths(
-    value: Mapping[AxisKey, int] | None, what: str, *, least: int
-) -> dict[AxisKey, int]:
+def _parse_lengths(value: object, what: str, *, least: int) -> dict[AxisKey, int]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -12,7 +12,8 @@ import numpy as np
 from zlab.engine.plan import Run
 from zlab.engine.read import load_run
 from zlab.memory import ALIGNMENT, aligned_empty
-from zlab.samples.gather import Scatter, split
+from zlab.samples.blocks import longest_chunk
+from zlab.samples.gather import split
 from zlab.stream.ahead import Unit
 from zlab.stream.loader import filled
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.engine.plan import ChunkJob
-    from zlab.samples.gather import Across, Pieces
+    from zlab.samples.gather import Across, Pieces, Scatter
     from zlab.samples.grid import Placement
 
 RUN_NBYTES = 1 << 18
@@ -193,5 +194,5 @@ def chunk_nbytes(placement: Placement) -> int:
     layout = placement.layout
     n = max(layout.dtype.itemsize, 1)
     for axis in layout.chunks.axes:
-        n *= min(getattr(axis, "chunk", None) or getattr(axis, "largest", axis.length), axis.length)
+        n *= longest_chunk(axis)
     return n

@@ -33,8 +33,8 @@ class Share(NamedTuple):
         count: How many there are.
     """
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # type: ignore[assignment]  # nor for tuple.index
+    count: int = 1  # type: ignore[assignment]  # nobody asks a share for tuple.count
 
 
 def filled(positions: NDArray[np.int64], lengths: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from zlab.samples.lanes import Deal, Share, Turns, filled, in_turn, nbatches_left
+from zlab.samples.lanes import Deal, Turns, filled, in_turn, nbatches_left
 from zlab.samples.permutation import Permutation
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from zlab.samples.blocks import Blocks, Box
     from zlab.samples.grid import SampleGrid
+    from zlab.samples.lanes import Share
     from zlab.samples.state import State
 
 
@@ -121,10 +122,9 @@ class Epochs:
     def picks(self) -> Iterator[tuple[int, int]]:
         """This host's part of each batch that is left: the first place, and the one behind."""
         begin, n = self.state.positions[0], self.grid.nsamples
-        index, hosts = self.share
         size = self.batch_size
         whole = min(self.nbatches, (n - begin) // size)
-        first, own = begin + index * self.size, self.size
+        first, own = begin + self.share.index * self.size, self.size
         for start in range(first, first + whole * size, size):
             yield start, start + own
         if whole < self.nbatches:

@@ -20,12 +20,13 @@ from zlab.engine.plan import split_axis
 from zlab.engine.read import read_into
 from zlab.engine.selection import Region, Span
 from zlab.memory import ALIGNMENT, aligned_empty
+from zlab.samples.blocks import chunks_in, longest_chunk
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.budget import Account
 from zlab.stream.buffers import Buffers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -47,7 +48,6 @@ class Slab(NamedTuple):
         above: Rows before it that are there already, and that its first samples begin in.
         first: The first sample along the axis that is complete with it, and was not before.
         last: The one behind the last.
-        nchunks: Chunks along the axis.
     """
 
     start: int
@@ -55,7 +55,6 @@ class Slab(NamedTuple):
     above: int
     first: int
     last: int
-    nchunks: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class SlabPlan:
     def row_shape(self) -> tuple[int, ...]:
         """The elements of one row along each of the array's axes."""
         box = [(0, n) for n in self.placement.grid.shape]
-        spans = self.placement.region(box).spans
+        spans = self.placement.spans(box)
         return tuple(1 if a == self.axis else span.count for a, span in enumerate(spans))
 
     @cached_property
@@ -94,23 +93,8 @@ class SlabPlan:
     def least_nbytes(self) -> int:
         """Bytes that are held at least."""
         axis = self.placement.layout.chunks.axes[self.axis]
-        chunk = getattr(axis, "chunk", None) or getattr(axis, "largest", axis.length)
         # what is kept of one slab until the next one is there
-        return (min(chunk, axis.length) + 2 * self.most_above) * self.row_nbytes
-
-    @cached_property
-    def nchunks_across(self) -> int:
-        """Chunks that have one coordinate along the axis."""
-        box = [(0, n) for n in self.placement.grid.shape]
-        across = 1
-        spans = self.placement.region(box).spans
-        for a, (axis, span) in enumerate(
-            zip(self.placement.layout.chunks.axes, spans, strict=True)
-        ):
-            if a != self.axis and span.count:
-                first = span.start
-                across *= axis.chunk_at(first + span.count - 1) - axis.chunk_at(first) + 1
-        return across
+        return (longest_chunk(axis) + 2 * self.most_above) * self.row_nbytes
 
     def slabs(self, epoch: Epochs, max_nbytes: int) -> Iterator[Slab]:
         """The slabs of one epoch.
@@ -147,13 +131,11 @@ class SlabPlan:
                 yield slab
                 done, behind, slab = slab.last, slab.stop, None
             if slab is not None:
-                slab = slab._replace(
-                    stop=stop, last=max(complete, slab.first), nchunks=slab.nchunks + 1
-                )
+                slab = slab._replace(stop=stop, last=max(complete, slab.first))
                 continue
             first = done if start == behind else max(done, -(-(start - first_crop) // step))
             row = first * step + first_crop
-            slab = Slab(max(start, row), stop, max(0, start - row), first, max(complete, first), 1)
+            slab = Slab(max(start, row), stop, max(0, start - row), first, max(complete, first))
         if slab is not None:
             yield slab
 
@@ -163,12 +145,11 @@ class SlabPlan:
         ends_with_batch = epoch.first_pick(slab.last * self.placement.grid.inner) == 0
         return with_next > (max_nbytes // 2 if ends_with_batch else max_nbytes)
 
-    def region(self, slab: Slab) -> Region:
-        """The elements of a slab."""
-        box = [(0, n) for n in self.placement.grid.shape]
-        spans = list(self.placement.region(box).spans)
+    def spans(self, slab: Slab) -> tuple[Span, ...]:
+        """The elements of a slab, along each of the array's axes."""
+        spans = list(self.placement.spans([(0, n) for n in self.placement.grid.shape]))
         spans[self.axis] = Span(slab.start, 1, slab.stop - slab.start)
-        return Region(tuple(spans))
+        return tuple(spans)
 
 
 class _Loaded(NamedTuple):
@@ -185,6 +166,63 @@ class _Loaded(NamedTuple):
     box: NDArray[Any]
     nchunks: int
     is_last: bool
+
+
+class _Ready:
+    """The samples of a slab.
+
+    Args:
+        plan: Of the array.
+        read: The slab.
+        above: The last rows of the slab before, where its windows begin in them.
+
+    Attributes:
+        first: The first sample.
+        last: The one behind the last.
+    """
+
+    def __init__(self, plan: SlabPlan, read: _Loaded, above: NDArray[Any] | None) -> None:
+        placement, slab = plan.placement, read.slab
+        self._plan = plan
+        self._box = read.box
+        if slab.above and above is not None:
+            rows = self._rows(above, above.shape[plan.axis] - slab.above, None)
+            self._rows(self._box, 0, slab.above)[...] = rows
+        inner = placement.grid.inner
+        self.first, self.last = slab.first * inner, slab.last * inner
+        counts = (slab.last - slab.first, *placement.grid.shape[1:])
+        self._samples = placement.view(self._box, counts)
+        self._flat: NDArray[Any] | None = None
+        self._address = self._nbytes = 0
+        if self._samples.flags.c_contiguous:
+            self._flat = self._samples.reshape((-1, *placement.sample_shape))
+            # nobody else takes over the memory of objects
+            if not (self._flat.dtype.hasobject or self._flat.dtype.kind == "T"):
+                self._address, self._nbytes = self._flat.ctypes.data, placement.sample_nbytes
+
+    def _rows(self, box: NDArray[Any], start: int, stop: int | None) -> NDArray[Any]:
+        return box[(*(slice(None),) * self._plan.axis, slice(start, stop))]
+
+    def above(self, nrows: int) -> NDArray[Any] | None:
+        """A copy of the last rows."""
+        length = self._box.shape[self._plan.axis]
+        return self._rows(self._box, max(0, length - nrows), None).copy() if nrows else None
+
+    def view(self, start: int, stop: int) -> NDArray[Any] | None:
+        """Some samples as they are in memory; `None` where that is not at a multiple of 64."""
+        at = start - self.first
+        if self._flat is None or (self._address + at * self._nbytes) % ALIGNMENT:
+            return None
+        return self._flat[at : stop - self.first]
+
+    def copy(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Copies some samples."""
+        if self._flat is not None:
+            out[...] = self._flat[start - self.first : stop - self.first]
+            return
+        grid = self._plan.placement.grid
+        along, *rest = grid.coords(np.arange(start, stop))
+        out[...] = self._samples[(along - self.first // grid.inner, *rest)]
 
 
 class SlabReader:
@@ -236,83 +274,50 @@ class SlabReader:
 
     def _epoch(
         self,
-        picks: Iterator[Pick],
+        picks: Iterator[tuple[int, int]],
         ahead: ReadAhead[_Loaded],
         loaded: Iterator[tuple[int, _Loaded]],
     ) -> Iterator[NDArray[Any]]:
         placement = self._plan.placement
-        inner, nbytes_sample = placement.grid.inner, placement.sample_nbytes
         shape, dtype = placement.sample_shape, placement.layout.dtype
-        movable = not (dtype.hasobject or dtype.kind == "T")
-        first = last = 0  # samples that are there
-        held = address = 0
-        view: NDArray[Any] | None = None
-        flat: NDArray[Any] | None = None
-        tail: NDArray[Any] | None = None
-        box: NDArray[Any] | None = None
+        ready: _Ready | None = None
+        held = 0
         for start, stop in picks:
             part: NDArray[Any] | None = None
             at = start
             while at < stop:
-                if at >= last:
-                    # the windows that reach into the next slab take along what they have of this
-                    tail, view, flat = box, None, None
-                    if tail is not None and self._plan.most_above:
-                        tail = self._rows(tail, max(0, self._length(tail) - self._plan.most_above))
-                        tail = tail.copy()
-                    box = None
-                    if held:
-                        ahead.release(held)
-                    held, box, slab = self._next(loaded)
-                    if box is None or slab is None:
+                if ready is None or at >= ready.last:
+                    above = None if ready is None else ready.above(self._plan.most_above)
+                    ready = None
+                    ahead.release(held)
+                    held, read = self._next(loaded)
+                    if read is None:
                         return
-                    if slab.above and tail is not None:
-                        head = self._rows(box, 0, slab.above)
-                        head[...] = self._rows(tail, self._length(tail) - slab.above)
-                    tail = None
-                    first, last = slab.first * inner, slab.last * inner
-                    view = placement.view(box, (slab.last - slab.first, *placement.grid.shape[1:]))
-                    if view.flags.c_contiguous:
-                        flat = view.reshape((-1, *shape))
-                        address = flat.ctypes.data if movable else 0
-                    continue
-                n = min(stop, last) - at
-                if flat is not None:
-                    piece = flat[at - first : at - first + n]
-                    if n == stop - start and (address + (at - first) * nbytes_sample) % 64 == 0:
-                        part = piece
+                    ready = _Ready(self._plan, read, above)
+                    del read, above
+                end = min(stop, ready.last)
+                if start == at and end == stop:
+                    part = ready.view(start, stop)
+                    if part is not None:
                         break
                 if part is None:
                     part = aligned_empty((stop - start, *shape), dtype)
-                target = part[at - start : at - start + n]
-                if flat is not None:
-                    target[...] = piece
-                elif view is not None:
-                    along, *rest = placement.grid.coords(np.arange(at, at + n))
-                    target[...] = view[(along - first // inner, *rest)]
-                at += n
+                ready.copy(at, end, part[at - start : end - start])
+                at = end
             yield aligned_empty((0, *shape), dtype) if part is None else part
             del part
-        if held:
-            view = flat = box = None
-            ahead.release(held)
+        ready = None
+        ahead.release(held)
 
-    def _next(
-        self, loaded: Iterator[tuple[int, _Loaded]]
-    ) -> tuple[int, NDArray[Any] | None, Slab | None]:
+    def _next(self, loaded: Iterator[tuple[int, _Loaded]]) -> tuple[int, _Loaded | None]:
+        """Waits for the next slab; its bytes come with the first of what is read of it."""
         held = 0
         for nbytes, part in loaded:
             held += nbytes
             self._tally.visit(part.nchunks)
             if part.is_last:
-                return held, part.box, part.slab
-        return held, None, None
-
-    def _rows(self, box: NDArray[Any], start: int, stop: int | None = None) -> NDArray[Any]:
-        return box[(*(slice(None),) * self._plan.axis, slice(start, stop))]
-
-    def _length(self, box: NDArray[Any]) -> int:
-        return box.shape[self._plan.axis]
+                return held, part
+        return held, None
 
     # -- reading ahead
 
@@ -326,44 +331,38 @@ class SlabReader:
                 plan.placement.sample_nbytes
             )
             box = plan.placement.empty_box(shape, empty=partial(self._empty, offset))
-            regions = list(self._regions(plan.region(slab)))
-            for place, (region, nchunks) in enumerate(regions):
-                last = place + 1 == len(regions)
-                load = partial(self._load, slab, box, region, nchunks, is_last=last)
+            parts = list(self._parts(plan.spans(slab)))
+            for place, spans in enumerate(parts):
+                last = place + 1 == len(parts)
+                load = partial(self._load, slab, box, spans, is_last=last)
                 yield Unit(nbytes, load)
                 nbytes = 0
 
-    def _regions(self, region: Region) -> Iterator[tuple[Region, int]]:
+    def _parts(self, spans: tuple[Span, ...]) -> Iterator[tuple[Span, ...]]:
         """What one thread reads of a slab: all of it, or what one request brings."""
-        axes = self._plan.placement.layout.objects.axes
-        nchunks = self._plan.nchunks_across
         if self._local:
-            yield region, nchunks
+            yield spans
             return
-        pieces = [
-            list(split_axis(axis, span)) for axis, span in zip(axes, region.spans, strict=True)
-        ]
-        for part in product(*pieces):
-            spans = tuple(
+        axes = self._plan.placement.layout.objects.axes
+        pieces = [list(split_axis(axis, span)) for axis, span in zip(axes, spans, strict=True)]
+        for parts in product(*pieces):
+            yield tuple(
                 Span(span.start + piece.target.start, 1, piece.target.stop - piece.target.start)
-                for span, piece in zip(region.spans, part, strict=True)
+                for span, piece in zip(spans, parts, strict=True)
             )
-            yield Region(spans), 1
 
     def _load(
-        self, slab: Slab, box: NDArray[Any], region: Region, nchunks: int, *, is_last: bool
+        self, slab: Slab, box: NDArray[Any], spans: tuple[Span, ...], *, is_last: bool
     ) -> _Loaded:
-        plan = self._plan
-        whole = plan.region(slab)
+        plan, layout = self._plan, self._plan.placement.layout
+        firsts = [span.start for span in plan.spans(slab)]
+        firsts[plan.axis] -= slab.above
         part = tuple(
-            slice(
-                span.start - all_of.start + (slab.above if a == plan.axis else 0),
-                span.start - all_of.start + (slab.above if a == plan.axis else 0) + span.count,
-            )
-            for a, (span, all_of) in enumerate(zip(region.spans, whole.spans, strict=True))
+            slice(span.start - first, span.start - first + span.count)
+            for span, first in zip(spans, firsts, strict=True)
         )
-        read_into(plan.placement.layout, region, box[part])
-        return _Loaded(slab, box, nchunks * slab.nchunks if self._local else nchunks, is_last)
+        read_into(layout, Region(spans), box[part])
+        return _Loaded(slab, box, chunks_in(layout.chunks.axes, spans), is_last)
 
     def _empty(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Memory in which what lies `offset` bytes behind the first is at a multiple of 64."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast, final
 
 import numpy as np
@@ -19,6 +17,13 @@ from zlab.samples.grid import parse_grid
 from zlab.samples.groups import GroupReader, chunk_nbytes
 from zlab.samples.lanes import Share
 from zlab.samples.orders import Epochs
+from zlab.samples.randomness import (
+    Randomness,
+    decoded_in_blocks,
+    decoded_in_groups,
+    spread,
+    visited,
+)
 from zlab.samples.slabs import SlabPlan, SlabReader
 from zlab.samples.state import SHUFFLES, State, parse_seed
 from zlab.samples.windows import LANES, WINDOW_NBYTES, WindowReader, plan_windows
@@ -29,16 +34,19 @@ from zlab.stream.buffers import Buffers
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
-    from zlab.samples.grid import AxisKey, Crops, Placement, SampleGrid
+    from zlab.samples.grid import AxisKey, AxisLengths, Crops, Placement, SampleGrid
     from zlab.samples.state import Entropy, Shuffle
     from zlab.samples.windows import WindowPlan
     from zlab.stream.ahead import Halt
     from zlab.stream.tally import Tally
+
+_LOOKED_AT = 64  # batches
+_ALONE = Share()
 
 GROUP_NBYTES = 256 << 20
 """Bytes of the batches that are read together, if the budget allows."""
@@ -131,10 +139,46 @@ class SampleStream(Stream[SampleBatch]):
         """Of each array."""
         return tuple(placement.layout.dtype for placement in self.placements)
 
-    @property
+    @cached_property
     def max_nchunks(self) -> int:
         """Chunks that an iteration visits at most."""
-        return sum(placement.layout.chunks.nchunks for placement in self.placements)
+        if self.shuffle == "window":
+            an_epoch = decoded_in_blocks(self._window_plan)
+        elif self._reads_slabs:
+            an_epoch = sum(map(visited, self.placements))
+        else:
+            ngroups = -(-self.nbatches // self.group_size)
+            an_epoch = ngroups * sum(map(visited, self.placements))
+        return an_epoch * max(1 if self.epochs is None else self.epochs - self.start.epoch, 0)
+
+    def randomness(self, nbatches: int | None = None) -> Randomness:
+        """How random the order is, and how often it has chunks decoded; nothing is read for it.
+
+        Args:
+            nbatches: Batches of the first epoch that are looked at, by default 64 at most. With
+                all of them the decodes are exact; else those of `"global"` are an estimate.
+
+        Raises:
+            ValueError: `nbatches` is less than 1.
+
+        Example:
+            >>> import numpy as np, zlab
+            >>> array = zlab.create_array({}, data=np.arange(1000), chunks=10)
+            >>> stream_samples([array.layout], 20).randomness()
+            Randomness(per_chunk=10.0, chunks=2.0, decodes=1.0)
+        """
+        epoch = self._epochs.begin()
+        n = _LOOKED_AT if nbatches is None else whole_number(nbatches, "nbatches", least=1)
+        n = min(n, epoch.nbatches)
+        there = max(sum(map(visited, self.placements)), 1)
+        if self.shuffle == "window":
+            decoded: float = decoded_in_blocks(self._window_plan)
+        elif self._reads_slabs:
+            decoded = there
+        else:
+            decoded = decoded_in_groups(self.placements, epoch, n, self.group_size)
+            decoded *= epoch.nbatches / max(n, 1)
+        return Randomness(*spread(self.placements, epoch, n), decoded / there)
 
     @property
     def item_nbytes(self) -> int:
@@ -177,7 +221,10 @@ class SampleStream(Stream[SampleBatch]):
         """
         check_kind(state, State, "state", "a zlab.samples.State")
         if state.fingerprint != self.start.fingerprint:
-            msg = "the state is of other samples: the arrays have other shapes or chunks, or a sample is something else"
+            msg = (
+                "the state is of other samples: the arrays have other shapes or chunks, or axis=, "
+                "windows= or overlap= are others"
+            )
             raise ValueError(msg)
         if state.shuffle != self.shuffle:
             msg = f"the state is of shuffle={state.shuffle!r}, and this stream has {self.shuffle!r}"
@@ -215,6 +262,10 @@ class SampleStream(Stream[SampleBatch]):
     @cached_property
     def _slabs_nbytes(self) -> int:
         return sum(plan.least_nbytes for plan in self._slab_plans)
+
+    @property
+    def _reads_slabs(self) -> bool:
+        return self.shuffle == "none" and self._slabs_nbytes <= self.max_bytes
 
     @cached_property
     def _window_plan(self) -> WindowPlan:
@@ -268,7 +319,7 @@ class SampleStream(Stream[SampleBatch]):
         """One iteration."""
         if self.shuffle == "window":
             return self._by_windows(halt, tally)
-        if self.shuffle == "none" and self._slabs_nbytes <= self.max_bytes:
+        if self._reads_slabs:
             return self._by_slabs(halt, tally)
         return self._by_groups(halt, tally)
 
@@ -390,14 +441,14 @@ def stream_samples(
     batch_size: int,
     *,
     axis: AxisKey | Sequence[AxisKey] | None = None,
-    windows: Mapping[AxisKey, int] | None = None,
-    overlap: Mapping[AxisKey, int] | None = None,
+    windows: AxisLengths | None = None,
+    overlap: AxisLengths | None = None,
     shuffle: Shuffle = "none",
     seed: int | Sequence[int] | NDArray[Any] | None = None,
     drop_remainder: bool = False,
     epochs: int | None = 1,
     lanes: int | None = None,
-    share: Share | tuple[int, int] = Share(),
+    share: Share | tuple[int, int] = _ALONE,
     crops: Crops | None = None,
     max_bytes: int | None = None,
 ) -> SampleStream:

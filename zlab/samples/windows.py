@@ -15,7 +15,8 @@ import numpy as np
 
 from zlab.config import settings
 from zlab.engine.read import read_into
-from zlab.samples.blocks import Blocks, crosses_any, cut
+from zlab.engine.selection import Region
+from zlab.samples.blocks import chunks_in, crosses_any, cut
 from zlab.samples.lanes import in_turn, is_even
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.budget import Account
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from zlab.samples.blocks import Box
+    from zlab.samples.blocks import Blocks, Box
     from zlab.samples.grid import Placement
     from zlab.samples.orders import Epochs
     from zlab.stream.ahead import Halt
@@ -86,7 +87,10 @@ class WindowPlan:
 
     def nchunks(self, box: Box) -> int:
         """Chunks that a block touches."""
-        return sum(chunks_in(placement, box) for placement in self.dealt)
+        return sum(
+            chunks_in(placement.layout.chunks.axes, placement.spans(box))
+            for placement in self.dealt
+        )
 
 
 def plan_windows(placements: tuple[Placement, ...]) -> WindowPlan:
@@ -131,15 +135,6 @@ def box_shape(placement: Placement, counts: Sequence[int]) -> tuple[int, ...]:
 def box_nbytes(placement: Placement, counts: Sequence[int]) -> int:
     """Bytes of a box of so many samples."""
     return prod(box_shape(placement, counts)) * placement.layout.dtype.itemsize
-
-
-def chunks_in(placement: Placement, box: Sequence[tuple[int, int]]) -> int:
-    """Chunks that hold the elements of a box of samples."""
-    nchunks = 1
-    for axis, span in zip(placement.layout.chunks.axes, placement.region(box).spans, strict=True):
-        first = span.start
-        nchunks *= axis.chunk_at(first + span.count - 1) - axis.chunk_at(first) + 1
-    return nchunks
 
 
 class _Part(NamedTuple):
@@ -393,7 +388,7 @@ class WindowReader:
         shape = placement.grid.shape
         box = placement.empty_box(box_shape(placement, shape))
         if box.size:
-            region = placement.region([(0, n) for n in shape])
-            self._tally.visit(chunks_in(placement, [(0, n) for n in shape]))
+            region = Region(spans := placement.spans([(0, n) for n in shape]))
+            self._tally.visit(chunks_in(placement.layout.chunks.axes, spans))
             read_into(placement.layout, region, box)
         return placement.view(box, shape)
