@@ -429,3 +429,23 @@ def test_memory_is_bounded(tmp_path: Any) -> None:
     rows, grown_kb = map(int, result.stdout.split())
     assert rows == 24_000_000
     assert grown_kb < 200_000
+
+
+def test_arrays_without_axes_are_one_row() -> None:
+    array = zlab.create_array({}, path="x", data=np.array(7.5))
+    table = zlab.polars.scan(array)
+    assert table.collect().rows() == [(7.5,)]
+    zlab.stats.build(array)
+    assert table.filter(pl.col("x") > 8).collect().height == 0
+    assert table.filter(pl.col("x") > 7).collect().height == 1
+
+
+def test_lists_of_many_members_are_bounded_by_their_ends() -> None:
+    store = CountingStore(MemoryStore())
+    array = zlab.create_array(store, path="x", data=np.arange(1, 1001), chunks=100)
+    zlab.stats.build(array)
+    store.reset()
+    members = list(range(350, 450))
+    found = zlab.polars.scan(array).filter(pl.col("x").is_in(members)).collect()
+    assert found["x"].to_list() == members
+    assert fetched(store) == ["x:3", "x:4"]
