@@ -6,7 +6,7 @@ headers are lost, so `Retry-After` is honoured from the second such answer on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from emulation.faultproxy import Rule
 import zlab
 from zlab.errors import (
     ChunkReadError,
+    StoreConflictError,
     StoreCredentialsError,
     StoreError,
     StorePermissionError,
@@ -120,6 +121,42 @@ def test_a_body_that_breaks_off_is_fetched_from_there_on(bucket: Bucket, fault: 
     assert 0 < start <= len(BYTES) // 2
 
 
+@pytest.mark.parametrize(
+    "second", [Rule("truncate"), status(503, body=coded("SlowDown"))], ids=lambda rule: rule.fault
+)
+def test_a_body_that_breaks_off_twice_loses_nothing(bucket: Bucket, second: Rule) -> None:
+    bucket.put("c/0", BYTES)
+    rules = [replace(rule, match="c/0", times=1) for rule in (Rule("reset"), second, Rule("reset"))]
+    bucket.proxy.fail(*rules)
+    assert bytes(bucket.store().get("c/0") or b"") == BYTES
+    bucket.proxy.fail(*[replace(rule, times=1) for rule in rules])
+    assert bytes(bucket.store().get("c/0", Range(1, 300_000)) or b"") == BYTES[1:300_001]
+
+
+@pytest.mark.parametrize(
+    "rule", [Rule("reset"), status(503, body=coded("SlowDown"))], ids=lambda rule: rule.fault
+)
+def test_a_tag_comes_with_what_was_tried_again(cloud: Bucket, rule: Rule) -> None:
+    cloud.put("k", BYTES)
+    store = cloud.store()
+    before = store.get_tagged("k")
+    cloud.proxy.fail(replace(rule, match="/k", times=2))
+    found = store.get_tagged("k")
+    assert before is not None
+    assert found is not None
+    assert (bytes(found[0]), found[1]) == (BYTES, before[1])
+
+
+def test_a_look_at_what_is_there_is_not_taken_for_the_write(cloud: Bucket) -> None:
+    store = cloud.store()
+    store.put_if("k", b"theirs", None)
+    cloud.proxy.fail(status(503, 1, coded("SlowDown")))
+    cloud.proxy.rules[0].method = "GET"
+    with pytest.raises(StoreConflictError):
+        store.put_if("k", b"mine", None)
+    assert store.get("k") == b"theirs"
+
+
 def test_an_object_that_is_replaced_in_between_is_read_anew(cloud: Bucket) -> None:
     cloud.put("c/0", BYTES)
     other = bytes(reversed(BYTES))
@@ -178,7 +215,12 @@ def test_of_a_server_that_knows_no_ranges_the_whole_is_cut(
     bucket = bucket_of(scheme)
     bucket.put("c/0", BYTES)
     bucket.proxy.fail(Rule("ignore_range", "c/0"))
-    assert bytes(bucket.store().get("c/0", Range(1000, 50)) or b"") == BYTES[1000:1050]
+    store = bucket.store()
+    assert bytes(store.get("c/0", Range(1000, 50)) or b"") == BYTES[1000:1050]
+    # also where the whole does not come at once
+    throttles = replace(status(503, 2, coded("SlowDown")), match="c/0", skip=1)
+    bucket.proxy.fail(throttles, Rule("ignore_range", "c/0"))
+    assert bytes(store.get("c/0", Range(1000, 50)) or b"") == BYTES[1000:1050]
 
 
 def test_a_page_in_an_objects_stead_is_no_part_of_it(bucket: Bucket) -> None:

@@ -185,6 +185,26 @@ def test_a_broken_answer_goes_on_where_it_broke() -> None:
     assert backend.calls == 1
 
 
+def test_an_error_that_is_raised_holds_nothing_to_go_on_with() -> None:
+    def broken() -> StoreError:
+        error = StoreTransientError("broken")
+        error.resume = lambda: b"all"  # type: ignore[attr-defined]  # as a backend does
+        return error
+
+    with pytest.raises(StoreTransientError) as caught:
+        RemoteStore(Scripted(broken()), retry=RetryPolicy.parse("off")).get("k")
+    assert type(pickle.loads(pickle.dumps(caught.value))) is StoreTransientError  # noqa: S301
+    # a write that looks at what is there, and cannot, is no write
+    backend = Scripted(broken())
+    backend.put_if = _in_conflict  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreConflictError):
+        RemoteStore(backend, retry=QUICK).put_if("k", b"v", None)
+
+
+def _in_conflict(*_: object) -> None:
+    raise StoreConflictError("another version")
+
+
 def test_waits_are_at_least_what_the_server_asks() -> None:
     error = StoreThrottledError("slow down")
     error.retry_after_s = 0.3

@@ -11,7 +11,8 @@ import re
 from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -31,10 +32,11 @@ from zlab.errors import (
 from zlab.stores.answers import Answer, failure, is_absent
 from zlab.stores.base import Entry, Listing, Range, Suffix, bad_range, redact, span
 from zlab.stores.fsspec import FsspecStore
+from zlab.stores.remote import resumable
 from zlab.stores.retry import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from obstore.store import ObjectStore
 
@@ -57,6 +59,13 @@ _PIECE_NBYTES = 64 << 10  # so that little is lost of an answer that breaks off
 _SIGNED_FOR = timedelta(minutes=5)
 _GOOGLE = "https://storage.googleapis.com"
 _KINDS: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+
+
+class _Found(NamedTuple):
+    """Bytes of an object, and what tells this version of it: an ETag, and Google's generation."""
+
+    data: Buffer
+    version: dict[str, str]
 
 
 @final
@@ -94,8 +103,7 @@ class ObstoreBackend:
     def get(self, key: str, byte_range: ByteRange | None) -> Buffer | None:
         """The object's bytes, or those of a range; `None` only where it does not exist."""
         if byte_range is None:
-            found = self._fetch(key, None, None)
-            return None if found is None else found[0]
+            return resumable(lambda: self._fetch(key, None, None), _data)
         if byte_range.nbytes <= 0:
             return self._nothing(key, byte_range)
         if isinstance(byte_range, Suffix) and not self.cloud.has_suffix:
@@ -104,23 +112,28 @@ class ObstoreBackend:
                 return None
             start, stop = span(byte_range, size, self.name, key)
             byte_range = Range(start, stop - start)
-        found = self._fetch(key, byte_range, None)
-        if found is None:
-            return None
-        data = found[0]
-        if isinstance(byte_range, Range) and len(data) < byte_range.nbytes:
-            raise bad_range(byte_range, self.name, key)
-        return data
+        wanted = byte_range
+
+        def checked(found: _Found | None) -> Buffer | None:
+            data = _data(found)
+            if data is not None and isinstance(wanted, Range) and len(data) < wanted.nbytes:
+                raise bad_range(wanted, self.name, key)
+            return data
+
+        return resumable(lambda: self._fetch(key, wanted, None), checked)
 
     def get_tagged(self, key: str) -> tuple[Buffer, str] | None:
         """The object's bytes and its ETag."""
-        found = self._fetch(key, None, None)
-        if found is None:
-            return None
-        data, version = found
-        if not version:
-            raise StoreError("the server gives no tag for this version", store=self.name, key=key)
-        return data, json.dumps(version)
+
+        def tagged(found: _Found | None) -> tuple[Buffer, str] | None:
+            if found is None:
+                return None
+            if not found.version:
+                what = "the server gives no tag for this version"
+                raise StoreError(what, store=self.name, key=key)
+            return found.data, json.dumps(found.version)
+
+        return resumable(lambda: self._fetch(key, None, None), tagged)
 
     def put(self, key: str, value: Buffer) -> None:
         """Replaces the object."""
@@ -192,8 +205,10 @@ class ObstoreBackend:
             raise self._failed(error, "the object cannot be looked up", key) from error
 
     def _nbytes_by_get(self, key: str) -> int | None:
-        found = self._fetch(key, None, None)
-        return None if found is None else len(found[0])
+        return resumable(
+            lambda: self._fetch(key, None, None),
+            lambda found: None if found is None else len(found.data),
+        )
 
     def _nothing(self, key: str, byte_range: ByteRange) -> Buffer | None:
         """No bytes of an object, which must be there."""
@@ -205,10 +220,8 @@ class ObstoreBackend:
 
     # -- one attempt
 
-    def _fetch(
-        self, key: str, byte_range: ByteRange | None, tag: str | None
-    ) -> tuple[Buffer, dict[str, str]] | None:
-        """The bytes, and what tells this version: an ETag, and Google's generation."""
+    def _fetch(self, key: str, byte_range: ByteRange | None, tag: str | None) -> _Found | None:
+        """What there is. With a tag, of that version: it is the rest of what broke off."""
         options: dict[str, Any] = {}
         if isinstance(byte_range, Range):
             options["range"] = (byte_range.start, byte_range.start + byte_range.nbytes)
@@ -237,12 +250,13 @@ class ObstoreBackend:
                 raise self._broken(error, key, pieces, start, nbytes, seen) from error
             answer = _answer(error)
             if is_absent(answer, coded=self._coded):
+                self._check_unbegun(key, tag)
                 return None
             if byte_range is not None and _NOT_PARTIAL.search(str(error)):
-                return self._cut(key, byte_range)
-            failed = self._failed(error, "the object cannot be read", key)
+                return self._cut(key, byte_range, tag)
+            failed = self._replaced(self._failed(error, "the object cannot be read", key), tag)
             if isinstance(failed, StoreThrottledError):
-                failed.resume = lambda: self._fetch_openly(key, byte_range)  # type: ignore[attr-defined]
+                failed.resume = lambda: self._fetch_openly(key, byte_range, tag)  # type: ignore[attr-defined]
             raise failed from error
         received = sum(map(len, pieces))
         if received != nbytes:
@@ -253,7 +267,7 @@ class ObstoreBackend:
                 hint="The connection or a proxy on the way is broken",
             )
         data = memoryview(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
-        return data, version
+        return _Found(data, version)
 
     def _broken(
         self,
@@ -268,62 +282,80 @@ class ObstoreBackend:
         failed = self._failed(error, "the object's bytes broke off", key)
         got = sum(map(len, pieces))
 
-        def rest() -> Buffer | None:
-            try:
-                found = self._fetch(key, Range(start + got, nbytes - got), tag)
-            except StoreConflictError as conflict:
-                raise StoreTransientError(
-                    "the object was replaced while it was read", store=self.name, key=key
-                ) from conflict
-            if found is None:
-                raise StoreTransientError(
-                    "the object was deleted while it was read", store=self.name, key=key
+        def joined(found: _Found | None) -> _Found | None:
+            if found is None or len(found.data) != nbytes - got:
+                raise CorruptObjectError(
+                    "the rest of the object is not what was missing", store=self.name, key=key
                 )
-            return b"".join([*pieces, found[0]])
+            return _Found(b"".join([*pieces, found.data]), found.version)
+
+        def rest() -> _Found | None:
+            missing = Range(start + got, nbytes - got)
+            return resumable(lambda: self._fetch(key, missing, tag), joined)
 
         failed.resume = rest  # type: ignore[attr-defined]
         return failed
 
-    def _cut(self, key: str, byte_range: ByteRange) -> tuple[Buffer, dict[str, str]] | None:
-        """A range of a server that knows none."""
-        found = self._fetch(key, None, None)
-        if found is None:
-            return None
-        data, version = found
-        start, stop = span(byte_range, len(data), self.name, key)
-        return memoryview(data)[start:stop], version
+    def _check_unbegun(self, key: str, tag: str | None) -> None:
+        """That an object is absent is an error where half of it was there."""
+        if tag is not None:
+            what = "the object was deleted while it was read"
+            raise StoreTransientError(what, store=self.name, key=key)
 
-    def _fetch_openly(self, key: str, byte_range: ByteRange | None) -> Buffer | None:
+    def _replaced(self, failed: StoreError, tag: str | None) -> StoreError:
+        """The error, which for the rest of another version means to read all of it again."""
+        if tag is None or not isinstance(failed, StoreConflictError):
+            return failed
+        what = "the object was replaced while it was read"
+        return StoreTransientError(what, store=self.name, key=failed.key)
+
+    def _cut(self, key: str, byte_range: ByteRange, tag: str | None) -> _Found | None:
+        """A range of a server that knows none."""
+
+        def part(found: _Found | None) -> _Found | None:
+            if found is None:
+                return None
+            start, stop = span(byte_range, len(found.data), self.name, key)
+            return _Found(memoryview(found.data)[start:stop], found.version)
+
+        return resumable(lambda: self._fetch(key, None, tag), part)
+
+    def _fetch_openly(
+        self, key: str, byte_range: ByteRange | None, tag: str | None
+    ) -> _Found | None:
         """The same request with headers to be seen: a server that throttles says for how long."""
         reach = self._reach(key)
         if reach is None:
-            found = self._fetch(key, byte_range, None)
-            return None if found is None else found[0]
+            return self._fetch(key, byte_range, tag)
         url, headers = reach
         if isinstance(byte_range, Range):
             stop = byte_range.start + byte_range.nbytes
             headers["Range"] = f"bytes={byte_range.start}-{stop - 1}"
         elif isinstance(byte_range, Suffix):
             headers["Range"] = f"bytes=-{byte_range.nbytes}"
+        if tag is not None:
+            headers["If-Match"] = tag
         what = "the object cannot be read"
         request = Request(url, headers=headers)  # noqa: S310  of this store's server
         try:
             with closing(urlopen(request, timeout=self.cloud.timeouts.idle_s)) as answer:  # noqa: S310
                 data: bytes = answer.read()
+                version = _version_of(answer.headers)
                 if byte_range is None or answer.status == 206:  # noqa: PLR2004
-                    return data
+                    return _Found(data, version)
                 start, stop = span(byte_range, len(data), self.name, key)
-                return data[start:stop]
+                return _Found(data[start:stop], version)
         except HTTPError as error:
             told = Answer(error.code, error.read(1 << 16).decode("utf-8", "replace"))
             if is_absent(told, coded=self._coded):
+                self._check_unbegun(key, tag)
                 return None
-            failed = failure(told, what, store=self.name, key=key)
+            failed = self._replaced(failure(told, what, store=self.name, key=key), tag)
             if isinstance(failed, StoreThrottledError):
                 failed.retry_after_s = parse_retry_after(error.headers.get("Retry-After"))
-                failed.resume = lambda: self._fetch_openly(key, byte_range)  # type: ignore[attr-defined]
+                failed.resume = lambda: self._fetch_openly(key, byte_range, tag)  # type: ignore[attr-defined]
             raise failed from error
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             told = Answer(None)
             raise failure(told, what, store=self.name, key=key, reason=str(error)) from error
 
@@ -383,6 +415,19 @@ class ObstoreBackend:
         if _NO_CREDENTIALS.search(said):
             return failure(Answer(401), what, store=self.name, key=key, reason=reason)
         return failure(Answer(400), what, store=self.name, key=key, reason=reason)
+
+
+def _data(found: _Found | None) -> Buffer | None:
+    return None if found is None else found.data
+
+
+def _version_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """As obstore names it."""
+    found = {
+        "e_tag": headers.get("ETag"),
+        "version": headers.get("x-goog-generation") or headers.get("x-amz-version-id"),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _connect(cloud: Cloud, step: int) -> ObjectStore:

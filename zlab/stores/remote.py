@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from zlab.stores.limits import Limiter, Limits
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _CORRUPT_RETRIES = 1
 _REFRESHES = 1
@@ -43,7 +44,7 @@ class Backend(Protocol):
     """A store that makes one attempt, and tells what failed by the class of the error.
 
     An error may have an attribute `resume`: what to call for the next attempt instead, such as for
-    the rest of an answer that broke off.
+    the rest of an answer that broke off. It gives what the call was to give: see `resumable`.
 
     Attributes:
         name: As a store's.
@@ -88,6 +89,18 @@ class Backend(Protocol):
     def refresh(self) -> None:
         """Asks for new credentials."""
         ...
+
+
+def resumable(call: Callable[[], T], finish: Callable[[T], R]) -> R:
+    """What `finish` makes of what a call gives, be it at once or by the `resume` of its error."""
+    try:
+        result = call()
+    except StoreError as error:
+        resume = getattr(error, "resume", None)
+        if resume is not None:
+            error.resume = lambda: resumable(resume, finish)  # type: ignore[attr-defined]
+        raise
+    return finish(result)
 
 
 @final
@@ -284,7 +297,12 @@ class RemoteStore:
         return None
 
     def _holds(self, key: str, value: Buffer) -> bool:
-        found = self.backend.get(key, None)
+        try:
+            found = self.backend.get(key, None)
+        except StoreError as error:
+            # what could go on is this look, which is not what was asked for
+            _drop_resume(error)
+            raise
         return found is not None and bytes(found) == bytes(value)
 
     def _do(self, operation: str, key: str, call: Callable[[], T], nbytes: int = 0) -> T:
@@ -338,7 +356,7 @@ class _Attempts:
             wait = self._wait_s(error)
             error.attempts, error.elapsed_s = self._attempt, monotonic() - self._began
             if wait is None:
-                raise error
+                raise _drop_resume(error)
             if hub.wants(StoreRetry):
                 said = f"{type(error).__name__}: {error.what}"
                 hub.emit(
@@ -347,8 +365,10 @@ class _Attempts:
                     )
                 )
             if not wait_s(wait):
-                raise error
+                raise _drop_resume(error)
             limiter.pace()
+            if is_abandoned():
+                raise _drop_resume(error)
             call = getattr(error, "resume", None) or self._call
             self._attempt += 1
             try:
@@ -382,6 +402,12 @@ class _Attempts:
         if not isinstance(error, StoreThrottledError) and not store.may_retry():
             return None
         return wait
+
+
+def _drop_resume(error: StoreError) -> StoreError:
+    """The error, which is nobody's to go on from; it holds bytes, and cannot be pickled with it."""
+    error.__dict__.pop("resume", None)
+    return error
 
 
 def _rebuild(backend: Backend, *options: Any) -> RemoteStore:
