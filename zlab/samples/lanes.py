@@ -37,6 +37,29 @@ class Share(NamedTuple):
     count: int = 1  # type: ignore[assignment]  # nobody asks a share for tuple.count
 
 
+def check_share(share: Share, batch_size: int, lanes: int | None) -> None:
+    """Refuses hosts that cannot share batches evenly.
+
+    Args:
+        share: Which host, of how many.
+        batch_size: Samples of a batch.
+        lanes: Lanes that are shared too, if there are some.
+
+    Raises:
+        ValueError: Their number does not divide the batch, or the lanes.
+    """
+    index, hosts = share
+    if not 0 <= index < hosts:
+        msg = f"there is no share {index} of {hosts}"
+        raise ValueError(msg)
+    if batch_size % hosts:
+        msg = f"{hosts} hosts do not divide a batch of {batch_size}"
+        raise ValueError(msg)
+    if lanes is not None and lanes % hosts:
+        msg = f"{hosts} hosts do not divide the {lanes} lanes"
+        raise ValueError(msg)
+
+
 def filled(positions: NDArray[np.int64], lengths: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Where lanes are when `n` more samples were taken from them, in turn.
 
