@@ -26,7 +26,7 @@ jax = pytest.importorskip("jax")
 
 from zlab.jax import Loader  # noqa: E402  not without jax
 
-SHUFFLES = ("none", "window", "global")
+SHUFFLES: tuple[Any, ...] = ("none", "window", "global")
 
 
 def negated(batch: dict[str, Any]) -> dict[str, Any]:
@@ -447,9 +447,9 @@ def test_progress_is_told(labels: zlab.Array) -> None:
 
 
 def test_the_report_says_how_random_and_how_fast(group: zlab.Group) -> None:
-    reports = {}
+    reports: dict[str, zlab.jax.LoaderReport] = {}
     for shuffle in SHUFFLES:
-        loader = Loader(group, batch_size=32, shuffle=shuffle, seed=0)  # type: ignore[arg-type]
+        loader = Loader(group, batch_size=32, shuffle=shuffle, seed=0)
         for _ in loader:
             pass
         report = reports[shuffle] = loader.report()
@@ -458,6 +458,12 @@ def test_the_report_says_how_random_and_how_fast(group: zlab.Group) -> None:
         assert 0 < report.waited_s <= report.seconds
         assert report.samples_per_s == 100 / report.seconds
     assert reports["none"].nchunks == reports["window"].nchunks == 26 + 13
+    # 32 samples of chunks of 8, and 4 in the last batch
+    assert list(reports["none"].randomness) == [100 / 13, 13 / 4, 1]
+    for report in (reports["window"], reports["global"]):
+        assert report.randomness.per_chunk < 4
+        assert report.randomness.chunks > 6
+        assert report.randomness.decodes == 1
 
 
 def test_the_repr_tells_the_plan(group: zlab.Group) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 jax = pytest.importorskip("jax")
 
 PROGRAM = Path(__file__).with_name("one_of_several.py")
-N = 96
+N = 128
 ROWS: dict[str, Any] = {
     "mesh": [-1, 1],
     "specs": {"images": ["rows", None], "labels": ["rows"]},
@@ -120,10 +120,10 @@ def two(store: str, four: Results) -> Results:
 def test_processes_share_the_samples_of_an_epoch(four: Results, shuffle: str) -> None:
     results = four[shuffle]
     assert union(results) == Counter(range(N))
-    assert [one["length"] for one in results] == [6] * 4
+    assert [one["length"] for one in results] == [8] * 4
     for one in results:
-        assert [len(batch) for batch in one["seen"]] == [4] * 6
-        assert one["shapes"] == [{"images": [16, 16], "labels": [16]}] * 6
+        assert [len(batch) for batch in one["seen"]] == [4] * 8
+        assert one["shapes"] == [{"images": [16, 16], "labels": [16]}] * 8
         # a sum over all devices is the same everywhere, and of all that they hold
         assert one["sums"] == results[0]["sums"]
     for number, total in enumerate(results[0]["sums"]):
@@ -132,7 +132,7 @@ def test_processes_share_the_samples_of_an_epoch(four: Results, shuffle: str) ->
 
 def test_in_order_each_process_reads_its_rows_of_each_batch(four: Results) -> None:
     for process, one in enumerate(four["none"]):
-        first = [16 * batch + 4 * process for batch in range(6)]
+        first = [16 * batch + 4 * process for batch in range(8)]
         assert one["seen"] == [list(range(row, row + 4)) for row in first]
         chunks = sorted({row // 8 for row in first})
         labels = [["labels", [chunk]] for chunk in chunks]
@@ -142,8 +142,8 @@ def test_in_order_each_process_reads_its_rows_of_each_batch(four: Results) -> No
 
 def test_in_windows_each_chunk_is_read_by_one_process_once(four: Results) -> None:
     reads = [(path, tuple(at)) for one in four["window"] for path, at in one["reads"]]
-    wanted: list[tuple[str, tuple[int, ...]]] = [("labels", (chunk,)) for chunk in range(12)]
-    wanted += [("images", (chunk, column)) for chunk in range(12) for column in range(4)]
+    wanted: list[tuple[str, tuple[int, ...]]] = [("labels", (chunk,)) for chunk in range(16)]
+    wanted += [("images", (chunk, column)) for chunk in range(16) for column in range(4)]
     assert Counter(reads) == Counter(wanted)
 
 
@@ -153,11 +153,11 @@ def test_processes_that_hold_columns_read_only_those(four: Results) -> None:
     assert results[0]["seen"] == results[1]["seen"]
     assert results[2]["seen"] == results[3]["seen"]
     for process, one in enumerate(results):
-        assert [len(batch) for batch in one["seen"]] == [8] * 6
+        assert [len(batch) for batch in one["seen"]] == [8] * 8
         images = Counter(tuple(at) for path, at in one["reads"] if path == "images")
         labels = Counter(tuple(at) for path, at in one["reads"] if path == "labels")
         columns = (0, 1) if process % 2 == 0 else (2, 3)
-        assert len(labels) == 6
+        assert len(labels) == 8
         assert set(images) == {(chunk, column) for (chunk,) in labels for column in columns}
         assert {*images.values(), *labels.values()} == {1}
 
@@ -165,7 +165,7 @@ def test_processes_that_hold_columns_read_only_those(four: Results) -> None:
 def test_replicated_batches_are_the_same_everywhere(four: Results) -> None:
     results = four["replicated"]
     assert all(one["seen"] == results[0]["seen"] for one in results)
-    assert [len(batch) for batch in results[0]["seen"]] == [15] * 6 + [6]
+    assert [len(batch) for batch in results[0]["seen"]] == [15] * 8 + [8]
     assert union(results[:1]) == Counter(range(N))
 
 
@@ -180,7 +180,7 @@ def test_the_state_is_the_same_on_all_processes(four: Results) -> None:
 def test_what_four_have_begun_two_go_on_with(four: Results, two: Results, shuffle: str) -> None:
     begun, rest = four[f"{shuffle}, begun"], two[shuffle]
     assert sum(union(begun).values()) == 32
-    assert [len(one["seen"]) for one in rest] == [8, 8]
+    assert [len(one["seen"]) for one in rest] == [12, 12]
     assert union(begun) + union(rest) == Counter(range(N))
 
 
@@ -195,6 +195,27 @@ def test_what_four_have_begun_one_goes_on_with(four: Results, store: str, shuffl
     loader.set_state(begun[0]["state"])
     rest = Counter(int(label) for batch in loader for label in batch["labels"])
     assert union(begun) + rest == Counter(range(N))
+
+
+@pytest.mark.long
+def test_what_four_have_begun_eight_go_on_with_and_three_cannot(four: Results, store: str) -> None:
+    tasks: dict[str, dict[str, Any]] = {
+        shuffle: ROWS
+        | {
+            "options": OPTIONS | {"shuffle": shuffle},
+            "state": four[f"{shuffle}, begun"][0]["state"],
+        }
+        for shuffle in SHUFFLES
+    }
+    of_eight = started(store, 8, tasks)
+    for shuffle in SHUFFLES:
+        assert union(four[f"{shuffle}, begun"]) + union(of_eight[shuffle]) == Counter(range(N))
+    for task in tasks.values():
+        task["options"] = task["options"] | {"batch_size": 12}
+    of_three = started(store, 3, tasks)
+    assert all("3 hosts do not divide the 16 lanes" in one["error"] for one in of_three["window"])
+    for shuffle in ("none", "global"):
+        assert union(four[f"{shuffle}, begun"]) + union(of_three[shuffle]) == Counter(range(N))
 
 
 def test_what_processes_cannot_agree_on_is_an_error(four: Results) -> None:

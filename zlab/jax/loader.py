@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from zlab.samples import SampleStream
+    from zlab.samples import Randomness, SampleStream
     from zlab.stream.stream import Progress
 
 
@@ -38,6 +38,8 @@ class LoaderReport:
         nbytes: Decoded bytes of their samples.
         seconds: Since the first batch was asked for, up to the last one.
         waited_s: Of these, the seconds in which the loop waited for a batch.
+        randomness: Of the order: how many samples of a batch come from one chunk, how many chunks a
+            batch has samples of, and how often a chunk is decoded in an epoch.
     """
 
     nbatches: int
@@ -46,6 +48,7 @@ class LoaderReport:
     nbytes: int
     seconds: float
     waited_s: float
+    randomness: Randomness
 
     @property
     def samples_per_s(self) -> float:
@@ -322,6 +325,8 @@ class Loader:
             >>> report = loader.report()
             >>> report.nbatches, report.nsamples, report.nchunks
             (4, 64, 8)
+            >>> report.randomness.per_chunk < 4, report.randomness.decodes
+            (True, 1.0)
         """
         read = self._feed.report()
         return LoaderReport(
@@ -331,6 +336,7 @@ class Loader:
             read.nbytes,
             self._seconds,
             self._waited_s,
+            self._feed.samples.randomness(),
         )
 
     def _nsamples(self) -> int:
