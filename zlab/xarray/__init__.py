@@ -20,8 +20,15 @@ except ImportError as error:
     raise MissingExtraError("xarray", "xarray", "zlab.xarray") from error
 
 from zlab.xarray.accessors import DataArrayAccessor, DatasetAccessor
-from zlab.xarray.backend import ZlabBackendEntrypoint
+from zlab.xarray.backend import DatasetNotFoundError, ZlabBackendEntrypoint
 from zlab.xarray.blocks import Blocks
 from zlab.xarray.write import write
 
-__all__ = ["Blocks", "DataArrayAccessor", "DatasetAccessor", "ZlabBackendEntrypoint", "write"]
+__all__ = [
+    "Blocks",
+    "DataArrayAccessor",
+    "DatasetAccessor",
+    "DatasetNotFoundError",
+    "ZlabBackendEntrypoint",
+    "write",
+]

@@ -68,7 +68,8 @@ class DatasetAccessor:
         A block is a `Dataset` in memory, with its coordinates, and decoded as the dataset is. Cut
         are the dimensions that all variables of the most dimensions have, where the chunks of all
         of these begin: so each of their chunks is read once. Variables without a dimension that is
-        cut are read once, others for each block.
+        cut are read once, others for each block. Variables that dask computes are cut by dask's
+        chunks, and those in memory by `blocks` alone.
 
         Args:
             blocks: Lengths along dimensions, instead of where the chunks begin; -1 for the whole
@@ -86,8 +87,7 @@ class DatasetAccessor:
 
         Raises:
             TypeError: An argument is not what its name says.
-            ValueError: zlab reads no variable of the dataset, there is no such dimension, or a
-                number is out of range.
+            ValueError: There is no such dimension, or a number is out of range.
             MemoryBudgetError: A block is larger than `max_bytes`.
             ChunkReadError: Raised by the iteration.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import xarray as xr
 from xarray.backends import BackendEntrypoint, StoreBackendEntrypoint
 
-from zlab.errors import MetadataError, NodeNotFoundError
+from zlab.errors import MetadataError, NodeNotFoundError, StoreNotFoundError
 from zlab.group import Group, open_group
 from zlab.stores.base import Store
 from zlab.xarray.variables import GroupStore, check_by
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from zlab.metadata import ZarrFormat
     from zlab.stores.open import StoreLike
     from zlab.xarray.variables import By
+
+
+@final
+class DatasetNotFoundError(StoreNotFoundError, FileNotFoundError):
+    """There is no store, told as xarray's other engines do: it is a `FileNotFoundError` too."""
 
 
 @final
@@ -102,6 +107,7 @@ class ZlabBackendEntrypoint(BackendEntrypoint):
             dims: Names of the axes by array, for those that are stored without.
 
         Raises:
+            DatasetNotFoundError: There is no store, which is a `FileNotFoundError` too.
             NodeNotFoundError: There is no such group.
             MetadataError: Its documents cannot be understood, axes have no names, or consolidated
                 metadata were asked for and there are none.
@@ -208,7 +214,12 @@ class Source:
         Raises:
             ZlabError: As `open_dataset`.
         """
-        close, group = self._open()
+        try:
+            close, group = self._open()
+        except StoreNotFoundError as error:
+            raise DatasetNotFoundError(
+                error.what, store=error.store, key=error.key, hint=error.hint
+            ) from error
         try:
             found = {
                 path: self._dataset(members, group, close, decoding)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, final
 
 import xarray as xr
 
+from zlab.array import create_array
 from zlab.config import settings
 from zlab.errors import MemoryBudgetError
 from zlab.stream.ahead import ReadAhead, Unit
@@ -119,9 +120,13 @@ class Blocks(Stream[xr.Dataset]):
 
     def _units(self) -> Iterator[Unit[xr.Dataset]]:
         # what no cut goes through is read once, for all blocks
-        cut = set(self.edges)
-        whole = [n for n, v in self.dataset.variables.items() if cut.isdisjoint(v.dims)]
-        dataset = self.dataset.assign({name: self.dataset[name].load() for name in whole})
+        cut = {name for name, edges in self.edges.items() if len(edges) > 2}  # noqa: PLR2004  start and end
+        whole = {
+            name: variable.copy(deep=False).load()  # a copy: the user's stays lazy
+            for name, variable in self.dataset.variables.items()
+            if cut.isdisjoint(variable.dims) and not variable._in_memory  # noqa: SLF001  `data` reads
+        }
+        dataset = self.dataset.assign(whole)
         names = list(self.edges)
         for places in product(*(pairwise(self.edges[name]) for name in names)):
             region = {name: slice(*place) for name, place in zip(names, places, strict=True)}
@@ -167,15 +172,11 @@ def stream_blocks(
 
 def _layout(dataset: xr.Dataset) -> ArrayLayout:
     """Of the first array behind the dataset, by which telemetry names the stream."""
-    reasons: list[str] = []
-    for name, variable in dataset.variables.items():
-        try:
+    for variable in dataset.variables.values():
+        with suppress(NoSourceError):
             return source_of(variable).array.layout
-        except NoSourceError as error:
-            if name in dataset.data_vars or not dataset.data_vars:
-                reasons.append(f"{name!r}: {error}")
-    msg = f"zlab reads no variable of this dataset. {'; '.join(reasons[:5])}"
-    raise ValueError(msg)
+    # computed, or another engine's
+    return create_array({}, shape=(), dtype="bool").layout
 
 
 def _cuts(

@@ -41,15 +41,12 @@ class LazyArray(BackendArray):
         Raises:
             ChunkReadError: A chunk that is there could not be read or decoded.
         """
-        read = self._basic
+        # nothing is left to NumPy, so the key needs no taking apart
         if isinstance(key, indexing.VectorizedIndexer):
-            read = self._points
-        elif isinstance(key, indexing.OuterIndexer):
-            read = self._orthogonal
-        values: NDArray[Any] = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.VECTORIZED, read
-        )
-        return values
+            return self._points(key.tuple)
+        if isinstance(key, indexing.OuterIndexer):
+            return self._orthogonal(key.tuple)
+        return self._basic(key.tuple)
 
     async def async_getitem(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Reads in a thread, for `load_async`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, final
 
 from xarray.backends import BackendArray
@@ -122,7 +123,10 @@ def _reason(data: Any) -> str:
         data, indexing.IndexingAdapter
     ):
         return f"it was selected or decoded in a way ({type(data).__name__}) that is not undone"
-    return "its values are in memory"
+    return (
+        "its values are in memory: open the dataset anew, or with cache=False, which keeps no "
+        "values that were looked at"
+    )
 
 
 def dimension_edges(variable: Variable, by: By) -> dict[Hashable, set[int]]:
@@ -131,4 +135,9 @@ def dimension_edges(variable: Variable, by: By) -> dict[Hashable, set[int]]:
     Raises:
         NoSourceError: It is not known.
     """
+    if variable.chunks is not None:
+        return {
+            dim: {0, *accumulate(lengths)}
+            for dim, lengths in zip(variable.dims, variable.chunks, strict=True)
+        }
     return dict(zip(variable.dims, source_of(variable).edges(by), strict=True))

@@ -152,6 +152,9 @@ def _onto(
         raise ValueError(msg)
     variable = variable.transpose(*stored.dims)
     variable.encoding = dict(stored.encoding)
+    if array.dtype.kind in "SU":
+        # xarray would cut longer texts off
+        variable.encoding.pop("dtype", None)
     values = encode(name, variable, array.zarr_format)
     starts, shape = [], []
     for dim, n, old in zip(values.dims, values.shape, array.shape, strict=True):
@@ -167,7 +170,8 @@ def _onto(
         starts.append(start)
         shape.append(max(old, stop))
     layout = array.writable_layout()
-    if not np.can_cast(values.data_type.dtype, layout.dtype, "equiv"):
+    casting: Literal["safe", "equiv"] = "safe" if array.dtype.kind in "SU" else "equiv"
+    if not np.can_cast(values.data_type.dtype, layout.dtype, casting):
         raise DataTypeError(
             f"{name!r} is {values.data_type.dtype}, and the array in the store {layout.dtype}",
             store=array.store.name,

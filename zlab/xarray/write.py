@@ -245,7 +245,9 @@ def _entries(target: Target) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]
             slice(start + part.start, start + part.stop)
             for start, part in zip(target.starts, box, strict=True)
         )
-        yield region, values.read(dict(zip(values.dims, box, strict=True)))
+        part = values.read(dict(zip(values.dims, box, strict=True)))
+        # shorter texts than the array has: nothing else is of another type here
+        yield region, part.astype(target.layout.dtype, copy=False)
 
 
 def _tell(
