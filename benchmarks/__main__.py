@@ -93,6 +93,7 @@ def main() -> int:
                 results = measure(
                     row, place, available(), rounds=rounds, seconds=seconds, side=side
                 )
+                print(*list(summary(results))[2:], sep="\n", file=sys.stderr, flush=True)
                 reports.setdefault(name, Report(about, [])).results.extend(results)
     measured_results = [result for report in reports.values() for result in report.results]
     print(*summary(measured_results), "", *lines(measured_results), sep="\n")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from benchmarks.datasets import Dataset
     from benchmarks.peers import Library, Setting
 
@@ -32,8 +34,7 @@ def train(library: Library, dataset: Dataset, place: Path, setting: Setting) -> 
     """An epoch; the seconds are those of one sample."""
     step = _step(setting)
     epoch = library.batches(dataset, place, setting)
-    _check_samples(epoch(), dataset, place, in_order=setting.shuffle == "none")
-    step(epoch())
+    step([_check_samples(epoch(), dataset, place, in_order=setting.shuffle == "none")])
     return replace(timed(lambda: step(epoch())), times=dataset.shape[0], unit="samples")
 
 
@@ -53,7 +54,7 @@ def first_batch(library: Library, dataset: Dataset, place: Path, setting: Settin
     """From an opened array to the end of the first step of an epoch; the rest is left."""
     step = _step(setting)
     epoch = library.batches(dataset, place, setting)
-    _check_samples(epoch(), dataset, place, in_order=setting.shuffle == "none")
+    step([_check_samples(epoch(), dataset, place, in_order=setting.shuffle == "none")])
 
     def run() -> Cost:
         begun = Cost.now()
@@ -63,7 +64,6 @@ def first_batch(library: Library, dataset: Dataset, place: Path, setting: Settin
         _close(batches)
         return cost
 
-    run()
     return Task(run)
 
 
@@ -142,14 +142,16 @@ def _step(setting: Setting) -> Callable[[Iterable[Any]], int]:
 
 def _check_samples(
     batches: Iterator[Any], dataset: Dataset, place: Path, *, in_order: bool
-) -> None:
-    """By the values of each, in an order of its own where it was shuffled."""
-    samples = np.concatenate([np.asarray(batch) for batch in batches])
+) -> NDArray[Any]:
+    """By the values of each, in an order of its own where it was shuffled; the first batch."""
+    first, *others = (np.asarray(batch) for batch in batches)
+    samples = np.concatenate([first, *others])
     expected = dataset.expected(place)
     if not in_order:
         np.testing.assert_equal(np.array_equal(samples, expected), False)  # noqa: FBT003
         samples, expected = (values[np.lexsort(values[:, :16].T)] for values in (samples, expected))
     np.testing.assert_array_equal(samples, expected)
+    return first
 
 
 def _close(batches: Any) -> None:

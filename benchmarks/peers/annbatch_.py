@@ -1,4 +1,4 @@
-"""annbatch, over zarr-python with the pipeline of zarrs, without which it does not read files."""
+"""annbatch, over zarr-python with the pipeline of zarrs, as its documentation asks for."""
 
 from __future__ import annotations
 

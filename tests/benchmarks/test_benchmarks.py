@@ -241,7 +241,7 @@ def test_contenders_take_turns_in_processes_of_their_own(root: Path) -> None:
     place = datasets(SIDE)["zstd"].write(root)
     row = _one("zstd", "read_all", "zlab", "tensorstore", "zarrs")
     peers = ["zlab", "tensorstore"]
-    results = measure(row, place, peers, rounds=2, seconds=0.1, side=SIDE)
+    results = measure(row, place, peers, rounds=2, seconds=0.6, side=SIDE)
     assert [(result.row, result.contender, result.cannot) for result in results] == [
         ("a row", "zlab", None),
         ("a row", "tensorstore", None),
