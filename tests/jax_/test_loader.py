@@ -324,6 +324,16 @@ def test_a_jitted_function_is_called_with_what_is_on_the_device(group: zlab.Grou
     assert [kind is np.ndarray for kind in kinds] == [False]
 
 
+def test_text_may_be_turned_into_numbers_where_it_is_read() -> None:
+    words = np.array(["cat", "dog", "cat", "cow"] * 3, object).astype(np.dtypes.StringDType())
+    array = zlab.create_array({}, data=words, chunks=4)
+    names = np.array(["cat", "cow", "dog"])
+    loader = Loader(
+        array, batch_size=6, transform=lambda x: np.searchsorted(names, x.astype(str)).astype("i4")
+    )
+    assert flat(epoch(loader)) == [0, 2, 0, 1] * 3
+
+
 def test_what_a_transform_makes_is_checked(labels: zlab.Array) -> None:
     wide = Loader(labels, batch_size=10, transform=lambda x: x / 2)
     with pytest.raises(DataTypeError, match="batch, as transform= made it, is float64") as caught:
