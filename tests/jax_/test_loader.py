@@ -329,7 +329,7 @@ def test_text_may_be_turned_into_numbers_where_it_is_read() -> None:
     array = zlab.create_array({}, data=words, chunks=4)
     names = np.array(["cat", "cow", "dog"])
     loader = Loader(
-        array, batch_size=6, transform=lambda x: np.searchsorted(names, x.astype(str)).astype("i4")
+        array, batch_size=6, transform=lambda x: np.searchsorted(names, x.astype("U3")).astype("i4")
     )
     assert flat(epoch(loader)) == [0, 2, 0, 1] * 3
 
