@@ -62,7 +62,8 @@ def stream_samples(
         epochs: Epochs of an iteration; `None` for no end.
         lanes: For `"window"`, how many lanes the blocks are dealt to: 64, or fewer if the budget or
             the number of blocks does not allow it. Hosts must divide them.
-        share: Which host this is, of how many that read the same batches.
+        share: Which host this is, of how many that read the same batches. With `"window"` each goes
+            on until its own lanes are done; with `drop_remainder=True` all have as many batches.
         crops: For each array, slices of the axes of a sample: what this host needs of it.
         max_bytes: Bytes that are held besides the batches; `zlab.settings.memory_budget` by
             default.
@@ -71,6 +72,7 @@ def stream_samples(
         TypeError: An argument is not what its name says.
         ValueError: The arrays do not have the axes, or different numbers of samples; a number is
             out of range; or hosts do not divide the batch or the lanes.
+        DataTypeError: There are windows of strings of any length.
         MemoryBudgetError: More must be held at once than `max_bytes`.
 
     Example:

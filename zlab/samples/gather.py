@@ -265,9 +265,13 @@ class Scatter:
                     flat = flat * length + along
                 _rows_of(out)[places] = rows[flat]
                 return
-        view = strided(
-            data, (*lead, *shape), (*(data.strides[a] for a in placement.sampled), *strides)
-        )
+        if targets:
+            view = strided(
+                data, (*lead, *shape), (*(data.strides[a] for a in placement.sampled), *strides)
+            )
+        else:
+            others = [a for a in range(data.ndim) if a not in placement.sampled]
+            view = data.transpose((*placement.sampled, *others))
         values = view[tuple(inside)]
         if full:
             out[places] = values

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 import numpy as np
 
 from zlab.engine.selection import Region, Span
+from zlab.errors import DataTypeError
 from zlab.memory import aligned_empty, strided
 from zlab.stream.arguments import whole_number
 
@@ -164,6 +165,11 @@ class Placement:
         Returns:
             A view of shape `(*counts, *sample_shape)`. Samples that overlap share elements.
         """
+        if len(self.dropped) == len(self.sampled):
+            # nothing overlaps; NumPy views strings of any length in this way alone
+            order = (*self.sampled, *(a for a in range(len(self.crop)) if a not in self.dropped))
+            moved = box.transpose((*range(before), *(before + a for a in order)))
+            return moved[(*(slice(None),) * before, *(slice(0, n) for n in counts))]
         strides = box.strides[before:]
         lead = [
             strides[a] * axis.step for a, axis in zip(self.sampled, self.grid.axes, strict=True)
@@ -222,6 +228,7 @@ def parse_grid(
         TypeError: An argument is not what its name says.
         ValueError: The arrays do not have these axes, or different numbers of samples, or a window
             does not fit.
+        DataTypeError: There are windows of strings of any length.
     """
     lengths = _parse_lengths(windows, "windows", least=1)
     shared = _parse_lengths(overlap, "overlap", least=0)
@@ -240,6 +247,14 @@ def parse_grid(
     if any([axes[k][1].nsamples for k in order] != list(grid.shape) for axes in found):
         msg = f"the arrays have different numbers of samples: {', '.join(counts)}"
         raise ValueError(msg)
+    for layout in layouts:
+        if lengths and layout.dtype.kind == "T":
+            raise DataTypeError(
+                f"array {layout.path!r} has strings of any length: no windows of such",
+                store=layout.store.name,
+                key=layout.path,
+                hint="Make numbers of them first, or take samples with axis= alone",
+            )
     wanted = [None] * len(layouts) if crops is None else list(crops)
     if len(wanted) != len(layouts):
         msg = f"{len(wanted)} crops for {len(layouts)} arrays"

@@ -96,12 +96,12 @@ class Group:
         tasks.sort(key=lambda task: task[:3])
         return tasks
 
-    def allocate(self) -> None:
+    def allocate(self, rooms: Sequence[Callable[..., NDArray[Any]]]) -> None:
         """Makes the memory of the batches."""
-        for scatter in self._scatters:
+        for scatter, room in zip(self._scatters, rooms, strict=True):
             placement = scatter.placement
             shape = (int(self._bounds[-1]), *placement.sample_shape)
-            self._arrays.append(aligned_empty(shape, placement.layout.dtype))
+            self._arrays.append(room(shape, placement.layout.dtype))
 
     def put(self, task: Task, data: NDArray[Any]) -> None:
         """Copies the samples of a chunk."""
@@ -135,12 +135,14 @@ class GroupReader:
         group_size: Batches of a group.
         turn: Entered while chunks are decoded, where many threads wait for a store.
         empties: For each array, what makes the memory of a chunk.
+        rooms: For each array, what makes the memory of a group.
     """
 
     scatters: tuple[Scatter, ...]
     group_size: int
     turn: AbstractContextManager[object] | None
     empties: tuple[Callable[..., NDArray[Any]], ...]
+    rooms: tuple[Callable[..., NDArray[Any]], ...]
 
     def units(self, batches: Iterator[NDArray[np.int64]]) -> Iterator[Unit[Part]]:
         """What is read for some batches: runs of chunks, group after group."""
@@ -148,7 +150,7 @@ class GroupReader:
             group = Group(self.scatters, chosen)
             nbytes = sum(map(len, chosen)) * sum(s.placement.sample_nbytes for s in self.scatters)
             runs = list(_runs(self.scatters, group.tasks()))
-            group.allocate()
+            group.allocate(self.rooms)
             for place, tasks in enumerate(runs):
                 # what the next run is the first to bring is not there yet
                 last = place + 1 == len(runs)

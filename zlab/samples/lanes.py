@@ -66,12 +66,13 @@ def filled(positions: NDArray[np.int64], lengths: NDArray[np.int64], n: int) -> 
     Args:
         positions: Samples that each lane has given.
         lengths: Samples that each lane has.
-        n: At most as many as are left.
+        n: How many; all that are left where these are fewer.
 
     Example:
         >>> filled(np.asarray([0, 0, 2]), np.asarray([1, 5, 5]), 5).tolist()
         [1, 3, 3]
     """
+    n = min(n, int((lengths - positions).sum()))
     if not n:
         return positions
     # the highest level to which n samples fill all lanes
@@ -312,7 +313,7 @@ class Turns:
             lanes whose windows are empty now.
         """
         before = self._positions
-        after = filled(before, self._last, min(n, self.left))
+        after = filled(before, self._last, n)
         ending = np.flatnonzero(self._ends < self._last)
         if len(ending):
             # the first sample that is in no open window ends it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from zlab.grid.grid import RegularAxis
 from zlab.samples.gather import Scatter, split
 
 if TYPE_CHECKING:
@@ -57,6 +58,17 @@ def visited(placement: Placement) -> int:
         first, behind = placement.elements(k, 0, n)
         axis = placement.layout.chunks.axes[a]
         nchunks *= axis.chunk_at(behind - 1) - axis.chunk_at(first) + 1
+    return nchunks
+
+
+def chunks_of_a_sample(placement: Placement) -> int:
+    """Chunks that a sample lies in, at most."""
+    nchunks = Scatter(placement).nchunks_across
+    for a in placement.sampled:
+        axis, n = placement.layout.chunks.axes[a], placement.crop[a][1]
+        if n > 1:
+            shortest = axis.chunk if isinstance(axis, RegularAxis) else 1
+            nchunks *= min(-(-(n - 1) // shortest) + 1, axis.nchunks)
     return nchunks
 
 

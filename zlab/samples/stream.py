@@ -17,6 +17,7 @@ from zlab.samples.lanes import check_share
 from zlab.samples.orders import Epochs
 from zlab.samples.randomness import (
     Randomness,
+    chunks_of_a_sample,
     decoded_in_blocks,
     decoded_in_groups,
     spread,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from zlab.stream.tally import Tally
 
 _LOOKED_AT = 64  # batches
+
+GROUP_NCHUNKS = 1 << 13
+"""Chunks that are planned for at one go, at most, if a batch has fewer."""
 
 GROUP_NBYTES = 256 << 20
 """Bytes of the batches that are read together, if the budget allows."""
@@ -371,11 +375,13 @@ class SampleStream(Stream[SampleBatch]):
         budget = max(self.max_bytes - width * chunk, self.batch_nbytes)
         account = Account(budget)
         tally.accounts.append(account)
+        group = self.group_size * self.batch_size // self.share.count
         reader = GroupReader(
             tuple(map(Scatter, self.placements)),
             self.group_size,
             None if local else threading.BoundedSemaphore(settings.threads),
             tuple(Buffers(chunk_nbytes(placement)).empty for placement in self.placements),
+            tuple(Buffers(group * p.sample_nbytes).empty for p in self.placements),
         )
         ahead = ReadAhead(
             (unit for epoch in self._epochs_from_here() for unit in reader.units(epoch.batches())),
@@ -386,17 +392,17 @@ class SampleStream(Stream[SampleBatch]):
             halt=halt,
         )
         held = done = 0
-        for nbytes, (group, ready, nchunks) in ahead:
+        for nbytes, (read, ready, nchunks) in ahead:
             held += nbytes
             tally.visit(nchunks)
             while done < ready:
-                batch = SampleBatch(group.batch(done), group.batches[done])
+                batch = SampleBatch(read.batch(done), read.batches[done])
                 done += 1
                 tally.add(0, sum(part.nbytes for part in batch.arrays))
                 yield batch
                 del batch
-            if ready == len(group.batches):
-                del group
+            if ready == len(read.batches):
+                del read
                 ahead.release(held)
                 held = done = 0
 
@@ -407,4 +413,8 @@ class SampleStream(Stream[SampleBatch]):
         chunks = width * max(map(chunk_nbytes, self.placements))
         # one group is handed on while the next one is read
         budget = min((self.max_bytes - chunks) // 2, GROUP_NBYTES)
-        return max(1, budget // max(self.batch_nbytes, 1))
+        most = budget // max(self.batch_nbytes, 1)
+        if sum(map(visited, self.placements)) > GROUP_NCHUNKS:
+            touched = sum(map(chunks_of_a_sample, self.placements))
+            most = min(most, GROUP_NCHUNKS // (touched * max(self.batch_size, 1)))
+        return max(1, most)
