@@ -15,7 +15,14 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 import zlab
-from zlab.errors import ChunkReadError, StoreError, StoreNotFoundError, StorePermissionError
+from zlab.errors import (
+    ChunkReadError,
+    StoreError,
+    StoreNotFoundError,
+    StorePermissionError,
+    StoreTimeoutError,
+    StoreTransientError,
+)
 from zlab.stores.base import Entry, Listing, Range, Suffix
 from zlab.stores.fsspec import FsspecStore
 
@@ -58,7 +65,8 @@ def calls_of(store: FsspecStore) -> dict[str, Callable[[], object]]:
     [
         (PermissionError(13, "Access Denied"), StorePermissionError),
         (OSError(5, "boom"), StoreError),
-        (TimeoutError("too slow"), StoreError),
+        (TimeoutError("too slow"), StoreTimeoutError),
+        (ConnectionResetError(104, "gone"), StoreTransientError),
         (ValueError("what"), StoreError),
         (RuntimeError("Loop is not running"), StoreError),
         (NotImplementedError(), StoreError),

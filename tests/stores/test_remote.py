@@ -45,6 +45,7 @@ class Scripted:
     """A backend in memory that raises what is planned, before or after it does its work."""
 
     name = "test://scripted"
+    conditional = True
 
     def __init__(self, *plan: StoreError | None, after: bool = False) -> None:
         self.place = f"test://{id(self)}"
@@ -98,6 +99,10 @@ class Scripted:
     def list_dir(self, prefix: str) -> Listing:
         self._fail()
         return self.store.list_dir(prefix)
+
+    def list_versions(self, prefix: str) -> list[tuple[str, object]]:
+        self._fail()
+        return [(key, self.tags.get(key)) for key, _ in self.store.list(prefix)]
 
     def nbytes(self, key: str) -> int | None:
         self._fail()

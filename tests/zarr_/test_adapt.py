@@ -32,7 +32,9 @@ from zlab.stores.base import Range  # noqa: E402
 from zlab.stores.fsspec import FsspecStore  # noqa: E402
 from zlab.stores.local import LocalStore  # noqa: E402
 from zlab.stores.memory import MemoryStore  # noqa: E402
+from zlab.stores.networks import FsspecBackend  # noqa: E402
 from zlab.stores.open import store_from  # noqa: E402
+from zlab.stores.remote import RemoteStore  # noqa: E402
 from zlab.zarr import Store, ZarrStore  # noqa: E402
 
 if TYPE_CHECKING:
@@ -308,8 +310,10 @@ def test_an_asynchronous_filesystem_is_taken_over(monkeypatch: pytest.MonkeyPatc
 
     fs = Counted("b", asynchronous=True)
     store, _ = store_from(ZarrFsspec(fs, path="place"), mode="r")
-    assert isinstance(store, FsspecStore)
-    assert (store.fs.bucket, store.fs.asynchronous) == ("b", False)
+    assert isinstance(store, RemoteStore)
+    assert isinstance(store.backend, FsspecBackend)
+    made = store.backend.store.fs
+    assert (made.bucket, made.asynchronous) == ("b", False)
 
     def refuse(self: Any, *_: object, **__: Any) -> None:
         raise ValueError("no second one")

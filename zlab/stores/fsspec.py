@@ -14,7 +14,9 @@ from zlab.errors import (
     StoreError,
     StoreNotFoundError,
     StorePermissionError,
+    StoreThrottledError,
 )
+from zlab.stores.answers import failure, is_absent
 from zlab.stores.base import (
     Entry,
     Listing,
@@ -26,6 +28,7 @@ from zlab.stores.base import (
     redact,
     span,
 )
+from zlab.stores.clients import heard_in, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -94,7 +97,7 @@ class FsspecStore:
             raise TypeError(msg)
         self.root = self.root.rstrip("/")
         self.read_only = read_only
-        self.local = _LOCAL.issuperset(_protocols(self.fs))
+        self.local = _is_here(self.fs)
         self._quoted = not _HTTP.isdisjoint(_protocols(self.fs))
         self._pid = os.getpid()
 
@@ -262,6 +265,12 @@ class FsspecStore:
         del key
         return None
 
+    def renew(self) -> None:
+        """Makes the filesystem anew, with new connections and credentials."""
+        fs = self.fs
+        options = {**fs.storage_options, "skip_instance_cache": True}
+        self.fs = type(fs)(*fs.storage_args, **options)
+
     def _at(self, key: str) -> tuple[AbstractFileSystem, str]:
         if self._pid != os.getpid():
             # event loops and connections do not survive a fork; the recipe for new ones does
@@ -319,6 +328,9 @@ class FsspecStore:
             return True
         if not isinstance(error, FileNotFoundError):
             return False
+        heard = heard_in(error)
+        if heard is not None and not is_absent(heard.answer, coded=heard.coded):
+            return False
         cause: BaseException | None = error
         while cause is not None:
             if self._is_failure(cause):
@@ -345,18 +357,25 @@ class FsspecStore:
     def _failure(self, error: Exception, what: str, key: str) -> StoreError:
         if isinstance(error, StoreError):
             return error
+        kind = StorePermissionError if isinstance(error, PermissionError) else StoreError
         if isinstance(error, NotImplementedError):
             reason = f"{type(self.fs).__name__} does not do this"
         else:
+            heard = heard_in(error)
+            if heard is not None:
+                failed = failure(heard.answer, what, store=self.name, key=key)
+                if isinstance(failed, StoreThrottledError):
+                    failed.retry_after_s = heard.retry_after_s
+                return failed
+            kind = kind_of(error) or kind
             # fsspec's "not found" of a request that failed says less than its cause
             is_disguised = isinstance(error, FileNotFoundError) and error.__cause__ is not None
             told = error.__cause__ if is_disguised else error
             reason = f"{type(told).__name__} {redact(str(told))}".strip()
-        kind = StorePermissionError if isinstance(error, PermissionError) else StoreError
-        failure = kind(f"{what}: {reason}", store=self.name, key=key)
+        failed = kind(f"{what}: {reason}", store=self.name, key=key)
         if isinstance(error, OSError):
-            failure.errno = error.errno
-        return failure
+            failed.errno = error.errno
+        return failed
 
 
 def knows_scheme(scheme: str) -> bool:
@@ -428,6 +447,14 @@ def _find(fs: AbstractFileSystem, path: str) -> Iterator[dict[str, Any]]:
                 yield info
             elif info["name"].strip("/") not in seen:
                 pending.append(info["name"])
+
+
+def _is_here(fs: AbstractFileSystem) -> bool:
+    """Whether it is on this machine: also an archive or a cache of what is."""
+    if _LOCAL.issuperset(_protocols(fs)):
+        return True
+    below = getattr(fs, "fs", None) or getattr(getattr(fs, "of", None), "fs", None)
+    return is_filesystem(below) and _is_here(below)
 
 
 def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:

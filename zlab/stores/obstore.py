@@ -31,6 +31,7 @@ from zlab.errors import (
 )
 from zlab.stores.answers import Answer, failure, is_absent
 from zlab.stores.base import Entry, Listing, Range, Suffix, bad_range, redact, span
+from zlab.stores.clients import quiet_options
 from zlab.stores.fsspec import FsspecStore
 from zlab.stores.remote import resumable
 from zlab.stores.retry import parse_retry_after
@@ -80,6 +81,7 @@ class ObstoreBackend:
         self.cloud = cloud
         self.name = cloud.name
         self.place = cloud.place
+        self.conditional = cloud.scheme != "http"
         self._coded = cloud.scheme != "http"
         self._clients: dict[int, ObjectStore] = {}
 
@@ -186,10 +188,29 @@ class ObstoreBackend:
         prefixes = [self.cloud.key(path.rstrip("/")) for path in found["common_prefixes"]]
         return Listing(sorted(e for e in entries if e is not None), sorted(filter(None, prefixes)))
 
+    def list_versions(self, prefix: str) -> list[tuple[str, object]]:
+        """Keys below a prefix, each with the tag of its version."""
+        if not self.cloud.lists:
+            return [*self._web.list_versions(prefix)]
+        root = self.cloud.path(prefix)
+        found: list[tuple[str, object]] = []
+        try:
+            for page in obstore.list(self._client(0), prefix=root or None, chunk_size=1000):
+                for meta in page:
+                    key, tag = self.cloud.key(meta["path"]), meta["e_tag"] or meta["version"]
+                    if key:
+                        found.append((key, None if tag is None else (tag, meta["size"])))
+        except (BaseError, OSError) as error:
+            raise self._failed(error, "the objects cannot be listed", prefix) from error
+        return found
+
     @cached_property
     def _web(self) -> FsspecStore:
         """Lists a web server, whose pages link to what there is."""
-        return FsspecStore(self.name)
+        options = {"headers": dict(self.cloud.options.headers)}
+        return FsspecStore(
+            self.name, storage_options=quiet_options("http", options, self.cloud.timeouts)
+        )
 
     def nbytes(self, key: str) -> int | None:
         """The object's size."""

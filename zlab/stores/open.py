@@ -17,6 +17,7 @@ from zlab.stores.cloud import Cloud, is_cloud
 from zlab.stores.fsspec import FsspecStore, is_filesystem, is_local, is_mapper, knows_scheme
 from zlab.stores.local import LocalStore
 from zlab.stores.memory import MemoryStore
+from zlab.stores.networks import open_generic, under_policy
 from zlab.stores.remote import RemoteStore
 from zlab.stores.zip import ZipStore
 
@@ -167,7 +168,7 @@ def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -
         remote = _remote(url, options, mode, required=engine == "obstore")
         if remote is not None:
             return remote
-    return FsspecStore(url, storage_options=options, read_only=mode == "r")
+    return open_generic(url, options, read_only=mode == "r")
 
 
 def _remote(url: str, options: dict[str, Any], mode: Mode, *, required: bool) -> Store | None:
@@ -191,7 +192,7 @@ def _remote(url: str, options: dict[str, Any], mode: Mode, *, required: bool) ->
 def _from_filesystem(fs: AbstractFileSystem, path: str, mode: Mode) -> tuple[Store, str]:
     if is_local(fs):  # zlab's own replaces an object at one stroke, and is faster
         return _from_text(path or "/", None, mode)
-    return FsspecStore(fs, path, read_only=mode == "r"), ""
+    return under_policy(FsspecStore(fs, path, read_only=mode == "r")), ""
 
 
 def _local(place: str, *, read_only: bool, create: bool) -> tuple[Store, str]:

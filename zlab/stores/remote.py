@@ -46,13 +46,17 @@ class Backend(Protocol):
     An error may have an attribute `resume`: what to call for the next attempt instead, such as for
     the rest of an answer that broke off. It gives what the call was to give: see `resumable`.
 
+    One that removes all below a prefix by itself has `delete_prefix(prefix)`, which is called then.
+
     Attributes:
         name: As a store's.
         place: Scheme, host and bucket: what is limited and shared by all stores there.
+        conditional: Whether it has `get_tagged` and `put_if`.
     """
 
     name: str
     place: str
+    conditional: bool
 
     def get(self, key: str, byte_range: ByteRange | None) -> Buffer | None:
         """As `Store.get`."""
@@ -80,6 +84,10 @@ class Backend(Protocol):
 
     def list_dir(self, prefix: str) -> Listing:
         """As `Store.list_dir`."""
+        ...
+
+    def list_versions(self, prefix: str) -> list[tuple[str, object]]:
+        """Keys below a prefix, each with a tag of its version as the listing tells it."""
         ...
 
     def nbytes(self, key: str) -> int | None:
@@ -115,6 +123,7 @@ class RemoteStore:
 
     Attributes:
         backend: Who makes the requests.
+        conditional: Whether `get_tagged` and `put_if` can be used.
         policy: When a request is made again.
         limiter: Shared by all stores at this place.
     """
@@ -132,6 +141,7 @@ class RemoteStore:
         self.backend = backend
         self.name = backend.name
         self.read_only = read_only
+        self.conditional = backend.conditional
         self.policy = retry or RetryPolicy()
         self.limiter: Limiter = limiter_of(backend.place, limits)
         self._limits = limits
@@ -260,6 +270,10 @@ class RemoteStore:
         """
         check_writable(self, prefix)
         check_prefix(prefix, self.name)
+        whole = getattr(self.backend, "delete_prefix", None)
+        if whole is not None:
+            self._do("delete", prefix, lambda: whole(prefix))
+            return
         for page in self._pages(prefix):
             self._do("delete", prefix, partial(self.backend.delete, [one.key for one in page]))
 
@@ -281,6 +295,15 @@ class RemoteStore:
         """
         check_prefix(prefix, self.name)
         return self._do("list", prefix, lambda: self.backend.list_dir(prefix))
+
+    def list_versions(self, prefix: str = "") -> Iterator[tuple[str, object]]:
+        """Keys below a prefix, each with the tag of its version; `None` where none is told.
+
+        Raises:
+            StoreError: They cannot be listed.
+        """
+        check_prefix(prefix, self.name)
+        yield from self._do("list", prefix, lambda: self.backend.list_versions(prefix))
 
     def nbytes(self, key: str) -> int | None:
         """The object's size, or `None` where it does not exist.
@@ -321,6 +344,8 @@ class RemoteStore:
         limiter = self.limiter
         with limiter.slot(nbytes):
             limiter.pace()
+            if is_abandoned():  # while it waited for its turn
+                raise StoreError("nobody waits for it any more", store=self.name, key=key or None)
             try:
                 result = call()
             except StoreError as error:

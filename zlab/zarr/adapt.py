@@ -36,6 +36,7 @@ from zlab.stores.base import (
 )
 from zlab.stores.fsspec import FsspecStore, is_local
 from zlab.stores.local import LocalStore
+from zlab.stores.networks import under_policy
 from zlab.zarr.buffers import bytes_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def native(store: AbstractStore, *, read_only: bool, create: bool = True) -> Zla
         if fs is not None and is_local(fs):
             return LocalStore(store.path, read_only=read_only, create=create)
         if fs is not None:
-            return FsspecStore(fs, store.path, read_only=read_only)
+            return under_policy(FsspecStore(fs, store.path, read_only=read_only))
     return None
 
 
