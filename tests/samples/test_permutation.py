@@ -46,3 +46,27 @@ def test_neighbours_are_apart() -> None:
 def test_a_place_outside_is_an_error(place: int) -> None:
     with pytest.raises(IndexError, match=f"place {place} of a permutation of 5"):
         Permutation(5, np.random.SeedSequence(0))[place]
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**64))
+def test_many_places_at_once_are_the_same(n: int, seed: int) -> None:
+    order = Permutation(n, np.random.SeedSequence(seed))
+    places = np.arange(n)
+    assert order.take(places).tolist() == list(order)
+    assert order.places_of(order.take(places)).tolist() == places.tolist()
+
+
+@pytest.mark.parametrize("n", [2**31, 2**32 + 5, 10**12, 2**62, 2**63 - 1])
+def test_many_places_of_many_numbers(n: int) -> None:
+    order = Permutation(n, np.random.SeedSequence(4))
+    places = np.asarray([0, 1, n // 2, n - 1])
+    taken = order.take(places)
+    assert taken.tolist() == [order[place] for place in places.tolist()]
+    assert (order.places_of(taken) == places).all()
+    assert order.take(np.empty(0, np.int64)).tolist() == []
+
+
+def test_a_place_outside_is_an_error_among_others() -> None:
+    order = Permutation(5, np.random.SeedSequence(0))
+    with pytest.raises(IndexError, match="place 5 of a permutation of 5"):
+        order.take(np.asarray([0, 5]))
