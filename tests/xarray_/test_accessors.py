@@ -214,3 +214,30 @@ def test_batches_that_cannot_be_made(
     pytest.importorskip("jax")
     with pytest.raises(kind, match=message):
         make(dataset)
+
+
+# -- tables
+
+
+def test_coordinates_are_columns_by_name(dataset: xr.Dataset, store: CountingStore) -> None:
+    pl = pytest.importorskip("polars")
+    raw = opened(store, cache=False, mask_and_scale=False)
+    table = raw[["wind"]].rename(place="where").zlab.scan()
+    assert table.collect_schema().names() == ["day", "where", "wind"]
+    expected = raw.wind.to_series()
+    found = table.collect().sort("day", "where")
+    assert found["wind"].to_list() == expected.to_list()
+    assert found["day"].to_list() == list(expected.index.get_level_values("day"))
+    assert found["where"].to_list() == list(expected.index.get_level_values("place"))
+    store.reset()
+    late = table.filter(pl.col("day") >= pl.date(2000, 1, 29)).collect()
+    assert late["wind"].to_list() == raw.wind[28:].values.reshape(-1).tolist()
+    assert [key for key in store.counts.keys if key.startswith("wind/c/")] == ["wind/c/7/0"]
+
+
+def test_packed_values_are_no_table(dataset: xr.Dataset) -> None:
+    pytest.importorskip("polars")
+    with pytest.raises(ValueError, match="xarray decodes 'warmth'"):
+        dataset[["warmth"]].zlab.scan()
+    with pytest.raises(ValueError, match="a part of 'label'"):
+        dataset[["label"]].isel(day=slice(3)).zlab.scan()

@@ -9,9 +9,12 @@ import xarray as xr
 from zlab.xarray.batches import load_batches
 from zlab.xarray.blocks import stream_blocks
 from zlab.xarray.sources import NoSourceError, source_of
+from zlab.xarray.tables import scan_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    import polars as pl
 
     from zlab.array import Array
     from zlab.jax.loader import Loader
@@ -176,6 +179,34 @@ class DatasetAccessor:
             transform=transform,
             **options,
         )
+
+    def scan(self, **options: Any) -> pl.LazyFrame:
+        """A lazy table of Polars': a row for each element, a column for each variable.
+
+        Coordinates become columns by the names of their dimensions, decoded, so that filters on
+        them choose which chunks are read.
+
+        Args:
+            **options: Those of `zlab.polars.scan`, but `coords`.
+
+        Raises:
+            MissingExtraError: Polars is not installed.
+            ValueError: The variables have different shapes; one is computed, in memory, a part of
+                an array or read by another engine; or it is stored packed or masked, which Polars
+                would not undo.
+            DataTypeError: Polars has no type that holds the values exactly.
+
+        Example:
+            >>> import numpy as np, polars as pl, xarray as xr, zlab
+            >>> store = zlab.create_group("memory://").store
+            >>> days = np.array(["2024-01-01", "2024-01-02"], "M8[ns]")
+            >>> cars = xr.Dataset({"cars": ("day", [3, 5])}, {"day": days})
+            >>> reports = zlab.xarray.write(cars, store, mode="w")
+            >>> table = xr.open_dataset(store, engine="zlab").zlab.scan()
+            >>> table.filter(pl.col("day") > pl.date(2024, 1, 1)).collect()["cars"].to_list()
+            [5]
+        """
+        return scan_dataset(self._dataset, **options)
 
 
 @final

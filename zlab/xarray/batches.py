@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from zlab.xarray.sources import NoSourceError, source_of
+from zlab.xarray.sources import whole_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -62,7 +62,9 @@ def load_batches(
     samples = _part(dataset, rest if x is None else x)
     names = samples.names + (() if labels is None else labels.names)
     variables = {name: dataset[name].variable for name in names}
-    sources = {name: _whole(name, variable) for name, variable in variables.items()}
+    sources = {
+        name: whole_source(name, variable, "batches are") for name, variable in variables.items()
+    }
     dtypes = _dtypes(variables, dtype)
     if any(source.decoding for source in sources.values()):
         transform = _decoding(samples, labels, variables, sources, dtypes, transform)
@@ -115,22 +117,6 @@ def _part(dataset: xr.Dataset, names: Hashable | Sequence[Hashable]) -> Part:
         msg = "the dataset has no variables to make batches of"
         raise ValueError(msg)
     return Part(chosen, is_single=not several)
-
-
-def _whole(name: Hashable, variable: xr.Variable) -> Source:
-    """The array behind a variable of which nothing was selected."""
-    try:
-        source = source_of(variable)
-    except NoSourceError as error:
-        msg = f"batches are read from arrays in a store, and {name!r} is none: {error}"
-        raise ValueError(msg) from error
-    if not source.is_whole:
-        msg = (
-            f"batches are made of whole arrays, and a part of {name!r} was selected; "
-            "Dataset.zlab.stream reads parts"
-        )
-        raise ValueError(msg)
-    return source
 
 
 def _stored_axes(

@@ -141,3 +141,28 @@ def dimension_edges(variable: Variable, by: By) -> dict[Hashable, set[int]]:
             for dim, lengths in zip(variable.dims, variable.chunks, strict=True)
         }
     return dict(zip(variable.dims, source_of(variable).edges(by), strict=True))
+
+
+def whole_source(name: Hashable, variable: Variable, what: str) -> Source:
+    """The array behind a variable of which nothing was selected.
+
+    Args:
+        name: The variable's name.
+        variable: The variable.
+        what: What is to be made of it, as the beginning of a sentence.
+
+    Raises:
+        ValueError: There is none, or a part was selected.
+    """
+    try:
+        source = source_of(variable)
+    except NoSourceError as error:
+        msg = f"{what} read from arrays in a store, and {name!r} is none: {error}"
+        raise ValueError(msg) from error
+    if not source.is_whole:
+        msg = (
+            f"{what} made of whole arrays, and a part of {name!r} was selected; "
+            "Dataset.zlab.stream reads parts"
+        )
+        raise ValueError(msg)
+    return source
