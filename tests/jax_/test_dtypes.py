@@ -69,7 +69,8 @@ class Case(NamedTuple):
 
 def table() -> list[Case]:
     cases = []
-    for row in re.findall(r"(?m)^\| (`.*) \|$", PAGE.read_text("utf-8")):
+    section = PAGE.read_text("utf-8").split("\n## Types\n")[1].split("\n## ")[0]
+    for row in re.findall(r"(?m)^\| (`.*) \|$", section):
         names, on, off = row.split(" | ")
         for name in re.findall(r"`([^`]+)`", names):
             for x64, cell in ((True, on), (False, off)):
