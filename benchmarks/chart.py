@@ -10,13 +10,15 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from benchmarks.rows import FLOORS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.measure import Result
 
-_COLOURS = {
+COLOURS = {
     "zarr-python": "#7a7a7a",
     "zarr-python, fused": "#222222",
     "zarr-python on zlab": "#e8a33d",
@@ -24,15 +26,24 @@ _COLOURS = {
     "zarrista": "#8a4fb0",
     "tensorstore": "#2f7dc4",
     "dask": "#c79a7b",
-    "codec floor": "#2e9e6b",
+    "xbatcher": "#5c8a3a",
+    "grain": "#d36ba6",
+    "annbatch": "#3aa6a6",
+    "PyTorch": "#b5462a",
+    "rainbear": "#8c6d1f",
+    "xarray-sql": "#6b7fd1",
+    "duckdb": "#d9c22e",
+    "xarray": "#4d6b8a",
+    **dict.fromkeys(FLOORS, "#2e9e6b"),
 }
-_MARKERS = {"codec floor": "|", "zarr-python on zlab": "D"}
+"""Of contenders, in the legend's order."""
+_MARKERS = {**dict.fromkeys(FLOORS, "|"), "zarr-python on zlab": "D"}
 _ROW_HEIGHT, _WIDTH = 0.29, 9.5  # inches
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
     """Writes the chart as SVG."""
-    drawn = {result.row for result in results if result.contender in _COLOURS}
+    drawn = {result.row for result in results if result.contender in COLOURS}
     rows = {
         title: list(group)
         for title, group in groupby(results, key=attrgetter("row"))
@@ -42,7 +53,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "zlab", "font.size": 9}):
         figure = Figure(figsize=(_WIDTH, 1.2 + _ROW_HEIGHT * len(rows)), layout="constrained")
         axes = figure.subplots()
-        for name, colour in _COLOURS.items():
+        for name, colour in COLOURS.items():
             points = [
                 (result.median_s / group[0].median_s, row)
                 for row, group in enumerate(rows.values())

@@ -14,7 +14,7 @@ import pytest
 import zarr
 
 import zlab
-from benchmarks.chart import draw
+from benchmarks.chart import COLOURS, draw
 from benchmarks.compare import compare
 from benchmarks.datasets import Dataset, datasets
 from benchmarks.measure import Result, measure
@@ -226,6 +226,7 @@ def test_rows_name_what_there_is() -> None:
     assert {row.dataset for row in ROWS} == datasets(SIDE).keys()
     assert {contender.peer for row in ROWS for contender in row.contenders} == set(SOURCES)
     assert {row.setting.query for row in ROWS} == {"", *QUERIES}
+    assert {source for source in SOURCES if source != "zlab"} <= set(COLOURS)
     assert {contender.operation for row in ROWS for contender in row.contenders} == set(OPERATIONS)
     assert len({row.title for row in ROWS}) == len(ROWS)
     assert all(row.contenders[0].peer == "zlab" for row in ROWS)
