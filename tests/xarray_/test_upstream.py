@@ -42,6 +42,7 @@ _DOCUMENTS = "codecs in the encoding are as documents have them, not zarr-python
 
 ABSENT = {
     "test_load_async": "pytest-asyncio is not installed; tests/xarray_/test_backend.py has one",
+    "test_indexing": "asynchronous, and counts calls of zarr-python's methods",
     "test_async_load_multiple_variables": "counts calls of zarr-python's methods",
     "test_concurrent_load_multiple_objects": "counts calls of zarr-python's methods",
     "test_default_zarr_fill_value": _OLDER_ZARR,
