@@ -196,6 +196,24 @@ def test_hosts_share_all_samples(
     assert done == len(own[0])
 
 
+@given(case=cases(), size=st.integers(1, 3), hosts=st.sampled_from([2, 4, 8]))
+def test_hosts_that_need_not_agree_leave_nothing_out(case: Case, size: int, hosts: int) -> None:
+    array, _ = case.create()
+    seen: list[int] = []
+    streams = [
+        case.stream(
+            array, size * hosts, shuffle="window", seed=1, lanes=8, share=Share(host, hosts)
+        )
+        for host in range(hosts)
+    ]
+    for stream in streams:
+        batches = list(stream)
+        assert len(batches) == stream.nbatches
+        assert all(len(batch.indices) == size for batch in batches[:-1])
+        seen += [index for batch in batches for index in batch.indices.tolist()]
+    assert sorted(seen) == list(range(streams[0].grid.nsamples))
+
+
 @given(
     case=cases(),
     size=st.integers(1, 3),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import pickle
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zlab.samples import SampleBatch, SampleStream, Shuffle
+    from zlab.telemetry.events import StreamProgress
 
     Aligned = Callable[..., list[zlab.Array]]
     Check = Callable[[SampleBatch], None]
@@ -155,3 +158,38 @@ def test_the_dropped_batch_is_not_read(shuffle: Any) -> None:
     read = {key for key in store.counts.keys if key.startswith("c/")}
     assert read == {f"c/{index // 10}" for index in batches[0].indices.tolist()}
     assert sum(key.startswith("c/") for key in store.counts.keys) == len(read)
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_it_is_a_stream_like_others(aligned: Aligned, shuffle: Shuffle) -> None:
+    (array,) = aligned(200, (8,))
+    stream = stream_samples([array.layout], 16, shuffle=shuffle, seed=0)
+
+    async def read() -> list[int]:
+        return [index async for batch in stream for index in batch.indices.tolist()]
+
+    assert asyncio.run(read()) == order(stream)
+    told: list[StreamProgress] = []
+    for _ in replace(stream, progress=told.append):
+        pass
+    assert told[-1].nchunks == told[-1].max_nchunks == 25
+    assert told[-1].nbytes == 200 * 2 * 4
+    firsts = stream.map(lambda batch: int(batch.indices[0])).batch(2)
+    assert sum(map(len, firsts)) == 13
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_an_interrupt_ends_it_and_the_next_iteration_begins_anew(
+    aligned: Aligned, shuffle: Shuffle
+) -> None:
+    (array,) = aligned(200, (8,))
+    stream = stream_samples([array.layout], 16, shuffle=shuffle, seed=0)
+
+    def interrupted() -> None:
+        for number, _ in enumerate(stream):
+            if number == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(order(stream)) == list(range(200))

@@ -76,8 +76,8 @@ def filled(positions: NDArray[np.int64], lengths: NDArray[np.int64], n: int) -> 
     if not n:
         return positions
     # the highest level to which n samples fill all lanes
-    low = int(positions[positions < lengths].min())
-    high = low + n
+    left = positions[positions < lengths]
+    low, high = int(left.min()), int(left.max()) + n
     while low < high:
         level = (low + high + 1) // 2
         if int(_at_level(positions, lengths, level).sum() - positions.sum()) <= n:
@@ -85,8 +85,8 @@ def filled(positions: NDArray[np.int64], lengths: NDArray[np.int64], n: int) -> 
         else:
             high = level - 1
     after = _at_level(positions, lengths, low)
-    left = n - int(after.sum() - positions.sum())
-    after[np.flatnonzero((after == low) & (after < lengths))[:left]] += 1
+    missing = n - int(after.sum() - positions.sum())
+    after[np.flatnonzero((after == low) & (after < lengths))[:missing]] += 1
     return after
 
 
