@@ -50,8 +50,8 @@ def _arguments() -> argparse.Namespace:
         help="write all three to where the docs take them from; groups that are not measured stay",
     )
     options = parser.parse_args()
-    if options.publish and options.only:
-        parser.error("--publish takes whole groups (--group), not some of their rows (--only)")
+    if options.publish and (options.only or options.quick):
+        parser.error("--publish takes whole groups (--group) at full size: no --only, no --quick")
     if options.publish:
         for name, path in PUBLISHED.items():
             setattr(options, name, getattr(options, name) or path)
