@@ -185,6 +185,9 @@ def test_nothing_is_created_of_what_is_no_tensor() -> None:
         zlab.jax.from_array(jnp.zeros(3, "float8_e4m3fn"), store)
     with pytest.raises(MetadataError, match="multiples"):
         zlab.jax.from_array(jnp.zeros(4), store, chunks=2, shards=3)
+    for option in ({"dtype": "f2"}, {"shape": (2, 2)}, {"data": 1}, {"chunk": 2}):
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            zlab.jax.from_array(jnp.zeros(4), store, **option)
     assert store == {}
 
 
@@ -322,6 +325,8 @@ def test_arguments_of_write_are_checked() -> None:
         zlab.jax.write(array, [], start=-1)
     with pytest.raises(TypeError, match="unexpected keyword"):
         zlab.jax.write(array, [], worker=2)
+    with pytest.raises(TypeError, match="entry 0 is a pair of tensors"):
+        zlab.jax.write(array, [(jnp.zeros((16, 6)), jnp.zeros(16))])
     with pytest.raises(ReadOnlyError):
         zlab.jax.write(zlab.open_array(array.store, mode="r"), batches_of(5))
 
@@ -448,6 +453,8 @@ def test_chunks_are_cast_only_when_it_is_asked_for() -> None:
     with pytest.raises(DataTypeError, match=r"dtype='float32'"):
         zlab.jax.chunks(wide)
     assert not any(key.startswith("c/") for key in store.counts.keys)
+    with pytest.raises(TypeError, match=r"device must be a jax\.Device"):
+        zlab.jax.chunks(wide, dtype="float32", device="cpu")
     (first, *_) = zlab.jax.chunks(wide, dtype="bfloat16", device=jax.devices()[0])
     assert first.data.dtype == "bfloat16"
     with jax.enable_x64(True):

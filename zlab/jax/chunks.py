@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
+import jax
+
 from zlab.array import Array
 from zlab.jax.device import to_device
 from zlab.jax.dtypes import chosen_dtype, converted, title_of
@@ -16,7 +18,6 @@ from zlab.stream.stream import Stream
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import jax
     import numpy as np
     from numpy.typing import DTypeLike
 
@@ -166,6 +167,8 @@ def chunks(
         (2,) [4]
     """
     check_kind(array, Array, "array", "a zlab.Array")
+    if device is not None:
+        check_kind(device, jax.Device, "device", "a jax.Device, as jax.devices() lists")
     target = chosen_dtype(array.dtype, dtype, title_of(array))
     source = array.stream_chunks(**options)
     return TensorStream(

@@ -80,6 +80,10 @@ def from_array(
         dimension_names = x.dims if dimension_names is None else dimension_names
         attributes = getattr(x, "attrs", None) if attributes is None else attributes
         x = getattr(x, "data", x)
+    for name in ("shape", "dtype", "data"):
+        if name in options:
+            msg = f"from_array() got an unexpected keyword argument {name!r}: it is the tensor's"
+            raise TypeError(msg)
     tensor = _checked(x)
     data_type = data_type_of(tensor.dtype)
     together = not getattr(tensor, "is_fully_addressable", True)

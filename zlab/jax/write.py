@@ -68,13 +68,20 @@ def write(
 
 def _entries(array: Array, batches: Iterable[object], start: int) -> Iterator[object]:
     """What a write stream takes; the threads that write do so while the next batch is made."""
-    for batch in batches:
+    for number, batch in enumerate(batches):
         if isinstance(batch, (jax.Array, np.ndarray)):
             stop = start + (batch.shape[0] if batch.ndim else 1)
             yield from parts_of(array, slice(start, stop), batch)
             start = stop
         elif isinstance(batch, (tuple, list)) and len(batch) == 2:  # noqa: PLR2004  a pair
-            yield from parts_of(array, *batch)
+            place, data = batch
+            if isinstance(place, (jax.Array, np.ndarray)) and place.ndim:
+                msg = (
+                    f"entry {number} is a pair of tensors, where a place and a tensor belong. "
+                    "Write one array after another, each with its own batches"
+                )
+                raise TypeError(msg)
+            yield from parts_of(array, place, data)
         elif isinstance(getattr(batch, "data", None), jax.Array):
             yield from parts_of(array, getattr(batch, "region", None), batch.data)  # type: ignore[attr-defined]
         else:
