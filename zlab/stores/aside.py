@@ -12,6 +12,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from zlab.stores.lent import lend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -70,7 +72,7 @@ def interruptible(call: Callable[[], T]) -> T:
     Raises:
         KeyboardInterrupt: Ctrl-C; what the other thread does is dropped, and tried no more.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         return call()
     outcome: list[tuple[T | None, BaseException | None]] = []
     finished, left = threading.Event(), threading.Event()
@@ -83,7 +85,7 @@ def interruptible(call: Callable[[], T]) -> T:
             outcome.append((None, error))
         finished.set()
 
-    threading.Thread(target=work, name="zlab-aside", daemon=True).start()
+    lend(work)
     try:
         while not finished.wait(_WAKE_S):
             pass

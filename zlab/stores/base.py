@@ -42,6 +42,18 @@ class Entry(NamedTuple):
     nbytes: int
 
 
+class Tagged(NamedTuple):
+    """What was read of an object, and of which version of it.
+
+    Attributes:
+        data: The bytes; `None` where they are those of the tag that was given.
+        tag: Changes when the object is replaced, such as an ETag; `None` where none is told.
+    """
+
+    data: Buffer | None
+    tag: str | None
+
+
 class Listing(NamedTuple):
     """One level below a prefix: full keys and full prefixes (no trailing `/`), both sorted.
 

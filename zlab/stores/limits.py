@@ -76,7 +76,10 @@ class Limiter:
         self._cut_at = -inf
         self._gate_until = -inf
         self._next_start = -inf
-        self._turn = threading.Condition(threading.Lock())
+        self._waiting = 0
+        # taken directly where nobody is to be woken: a condition's own methods cost more
+        self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
 
     @property
     def allowed(self) -> float:
@@ -90,17 +93,39 @@ class Limiter:
         Args:
             nbytes: Bytes that will come, as far as it is known.
         """
-        with self._turn:
-            while not self._has_room(nbytes):
-                self._turn.wait(_WAKE_S)
-            self.in_flight += 1
-            self._nbytes += nbytes
+        self.take(nbytes)
         try:
             yield
         finally:
-            with self._turn:
-                self.in_flight -= 1
-                self._nbytes -= nbytes
+            self.give_back(nbytes)
+
+    def take(self, nbytes: int = 0) -> None:
+        """Waits for a slot and takes it, until it is given back."""
+        with self._lock:
+            self._waiting += 1
+            try:
+                while not self._has_room(nbytes):
+                    self._turn.wait(_WAKE_S)
+            finally:
+                self._waiting -= 1
+            self.in_flight += 1
+            self._nbytes += nbytes
+
+    def take_free(self, nbytes: int = 0) -> bool:
+        """Takes a slot if one is free that nobody waits for; whether it did."""
+        with self._lock:
+            if self._waiting or not self._has_room(nbytes):
+                return False
+            self.in_flight += 1
+            self._nbytes += nbytes
+            return True
+
+    def give_back(self, nbytes: int = 0) -> None:
+        """Gives back a slot that was taken for so many bytes."""
+        with self._lock:
+            self.in_flight -= 1
+            self._nbytes -= nbytes
+            if self._waiting:
                 # growth may have made room for one more
                 self._turn.notify(2)
 
@@ -108,17 +133,20 @@ class Limiter:
         """Waits until a request may begin; called by who holds a slot, before each request."""
         rate = self.limits.requests_per_s
         if rate is not None:
-            with self._turn:
+            with self._lock:
                 start = max(monotonic(), self._next_start)
                 self._next_start = start + 1.0 / rate
             self._sleep_until(start)
-        self._sleep_until(self._gate_until)
+        if self._gate_until != -inf:
+            self._sleep_until(self._gate_until)
 
     def succeed(self) -> None:
         """A request has succeeded."""
         if self._allowed >= _MOST:
             return
-        with self._turn:
+        if self._cut_at == -inf and self.in_flight < self._allowed - 1.0:
+            return  # seen without the lock: what is missed is made good by the next
+        with self._lock:
             if self._cut_at == -inf:
                 # only where it is the bound: growing on while few ask would say nothing
                 if self.in_flight >= self._allowed - 1.0:
@@ -132,7 +160,7 @@ class Limiter:
         Args:
             retry_after_s: How long it wants to be left alone.
         """
-        with self._turn:
+        with self._lock:
             self.throttled += 1
             now = monotonic()
             if now - self._cut_at > _CUT_EVERY_S:

@@ -12,13 +12,13 @@ from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, final
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, NotModifiedError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from zlab.errors import (
@@ -30,20 +30,22 @@ from zlab.errors import (
     StoreTransientError,
 )
 from zlab.stores.answers import Answer, failure, is_absent
-from zlab.stores.base import Entry, Listing, Range, Suffix, bad_range, redact, span
+from zlab.stores.base import Entry, Listing, Range, Suffix, Tagged, bad_range, redact, span
 from zlab.stores.clients import quiet_options
 from zlab.stores.fsspec import FsspecStore
 from zlab.stores.remote import resumable
 from zlab.stores.retry import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from obstore.store import ObjectStore
 
     from zlab.memory import Buffer
     from zlab.stores.base import ByteRange
     from zlab.stores.cloud import Cloud
+
+T = TypeVar("T")
 
 _STATUS = re.compile(
     r"non-2xx status code: (\d{3})[^:\n]*(?:: (.*?))?(?:\n\nDebug source|\Z)", re.DOTALL
@@ -104,25 +106,7 @@ class ObstoreBackend:
 
     def get(self, key: str, byte_range: ByteRange | None) -> Buffer | None:
         """The object's bytes, or those of a range; `None` only where it does not exist."""
-        if byte_range is None:
-            return resumable(lambda: self._fetch(key, None, None), _data)
-        if byte_range.nbytes <= 0:
-            return self._nothing(key, byte_range)
-        if isinstance(byte_range, Suffix) and not self.cloud.has_suffix:
-            size = self.nbytes(key)
-            if size is None:
-                return None
-            start, stop = span(byte_range, size, self.name, key)
-            byte_range = Range(start, stop - start)
-        wanted = byte_range
-
-        def checked(found: _Found | None) -> Buffer | None:
-            data = _data(found)
-            if data is not None and isinstance(wanted, Range) and len(data) < wanted.nbytes:
-                raise bad_range(wanted, self.name, key)
-            return data
-
-        return resumable(lambda: self._fetch(key, wanted, None), checked)
+        return self._get(key, byte_range, _data)
 
     def get_tagged(self, key: str) -> tuple[Buffer, str] | None:
         """The object's bytes and its ETag."""
@@ -135,7 +119,50 @@ class ObstoreBackend:
                 raise StoreError(what, store=self.name, key=key)
             return found.data, json.dumps(found.version)
 
-        return resumable(lambda: self._fetch(key, None, None), tagged)
+        return self._get(key, None, tagged, tells=True)
+
+    def get_if_changed(
+        self, key: str, byte_range: ByteRange | None, tag: str | None
+    ) -> Tagged | None:
+        """The object's bytes and its ETag; without the bytes where the tag is the same."""
+
+        def tagged(found: _Found | None) -> Tagged | None:
+            return None if found is None else Tagged(found.data, found.version.get("e_tag"))
+
+        try:
+            return self._get(key, byte_range, tagged, tells=True, unlike=tag)
+        except NotModifiedError:
+            return Tagged(None, tag)
+
+    def _get(
+        self,
+        key: str,
+        byte_range: ByteRange | None,
+        finish: Callable[[_Found | None], T],
+        *,
+        tells: bool = False,
+        unlike: str | None = None,
+    ) -> T:
+        """What `finish` makes of an object, or of a range of it."""
+        if byte_range is None:
+            return resumable(lambda: self._fetch(key, None, None, tells, unlike), finish)
+        if byte_range.nbytes <= 0:
+            nothing = self._nothing(key, byte_range)
+            return finish(None if nothing is None else _Found(nothing, {}))
+        if isinstance(byte_range, Suffix) and not self.cloud.has_suffix:
+            size = self.nbytes(key)
+            if size is None:
+                return finish(None)
+            start, stop = span(byte_range, size, self.name, key)
+            byte_range = Range(start, stop - start)
+        wanted = byte_range
+
+        def checked(found: _Found | None) -> T:
+            if found is not None and isinstance(wanted, Range) and len(found.data) < wanted.nbytes:
+                raise bad_range(wanted, self.name, key)
+            return finish(found)
+
+        return resumable(lambda: self._fetch(key, wanted, None, tells, unlike), checked)
 
     def put(self, key: str, value: Buffer) -> None:
         """Replaces the object."""
@@ -241,15 +268,26 @@ class ObstoreBackend:
 
     # -- one attempt
 
-    def _fetch(self, key: str, byte_range: ByteRange | None, tag: str | None) -> _Found | None:
-        """What there is. With a tag, of that version: it is the rest of what broke off."""
-        options: dict[str, Any] = {}
-        if isinstance(byte_range, Range):
-            options["range"] = (byte_range.start, byte_range.start + byte_range.nbytes)
-        elif isinstance(byte_range, Suffix):
-            options["range"] = {"suffix": byte_range.nbytes}
-        if tag is not None:
-            options["if_match"] = tag
+    def _fetch(
+        self,
+        key: str,
+        byte_range: ByteRange | None,
+        tag: str | None,
+        tells: bool = False,  # noqa: FBT001, FBT002  private, and called once a chunk
+        unlike: str | None = None,
+    ) -> _Found | None:
+        """What there is. With a tag, of that version: it is the rest of what broke off.
+
+        Args:
+            key: Of the object.
+            byte_range: What part of it.
+            tag: Of the version that it has to be.
+            tells: Whether the version is told of a small answer too.
+            unlike: Tag of the version that it must not be.
+
+        Raises:
+            NotModifiedError: It is that one.
+        """
         pieces: list[Any] = []
         seen = tag
         start = 0
@@ -258,14 +296,21 @@ class ObstoreBackend:
             result = obstore.get(
                 self._client(byte_range.nbytes if byte_range else 0),
                 self.cloud.path(key),
-                options=options or None,  # type: ignore[arg-type]
+                options=_options(byte_range, tag, unlike),  # type: ignore[arg-type]
             )
-            meta: Any = result.meta
-            version = {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
-            seen = version.get("e_tag")
             start, stop = result.range
             nbytes = stop - start
-            pieces.extend(result.stream(min_chunk_size=_PIECE_NBYTES))
+            if nbytes <= _PIECE_NBYTES and not tells:
+                # of less than a piece nothing is left to go on from, so its version is not needed
+                version: dict[str, str] = {}
+                pieces.append(result.bytes())
+            else:
+                meta: Any = result.meta
+                version = {name: meta[name] for name in ("e_tag", "version") if meta.get(name)}
+                seen = version.get("e_tag")
+                pieces.extend(result.stream(min_chunk_size=_PIECE_NBYTES))
+        except NotModifiedError:
+            raise
         except (BaseError, OSError) as error:
             if pieces and seen is not None and nbytes is not None:
                 raise self._broken(error, key, pieces, start, nbytes, seen) from error
@@ -279,7 +324,7 @@ class ObstoreBackend:
             if isinstance(failed, StoreThrottledError):
                 failed.resume = lambda: self._fetch_openly(key, byte_range, tag)  # type: ignore[attr-defined]
             raise failed from error
-        received = sum(map(len, pieces))
+        received = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if received != nbytes:
             raise CorruptObjectError(
                 f"{received} bytes came of {nbytes} that the server has announced",
@@ -436,6 +481,24 @@ class ObstoreBackend:
         if _NO_CREDENTIALS.search(said):
             return failure(Answer(401), what, store=self.name, key=key, reason=reason)
         return failure(Answer(400), what, store=self.name, key=key, reason=reason)
+
+
+def _options(
+    byte_range: ByteRange | None, tag: str | None, unlike: str | None
+) -> dict[str, Any] | None:
+    """What a request says besides the path, as obstore names it."""
+    if byte_range is None and tag is None and unlike is None:
+        return None
+    options: dict[str, Any] = {}
+    if isinstance(byte_range, Range):
+        options["range"] = (byte_range.start, byte_range.start + byte_range.nbytes)
+    elif isinstance(byte_range, Suffix):
+        options["range"] = {"suffix": byte_range.nbytes}
+    if tag is not None:
+        options["if_match"] = tag
+    if unlike is not None:
+        options["if_none_match"] = unlike
+    return options
 
 
 def _data(found: _Found | None) -> Buffer | None:

@@ -342,7 +342,8 @@ class RemoteStore:
     def _try(self, operation: str, key: str, call: Callable[[], T], nbytes: int) -> T:
         """Makes attempts, with one slot for all of them and the waits between."""
         limiter = self.limiter
-        with limiter.slot(nbytes):
+        limiter.take(nbytes)
+        try:
             limiter.pace()
             if is_abandoned():  # while it waited for its turn
                 raise StoreError("nobody waits for it any more", store=self.name, key=key or None)
@@ -353,6 +354,8 @@ class RemoteStore:
             limiter.succeed()
             self._budget.give_back()
             return result
+        finally:
+            limiter.give_back(nbytes)
 
     def may_retry(self) -> bool:
         """Whether the place's budget has a retry left; it takes it."""
