@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import zlab
@@ -150,6 +150,14 @@ def test_a_crop_is_a_part_of_the_samples(
     hosts=st.sampled_from([1, 2, 4, 8]),
     drop_remainder=st.booleans(),
     epochs=st.integers(1, 2),
+)
+@example(
+    case=Case((3, 3), (1, 1), None, (0, 1), {}, {}, far=False),
+    size=1,
+    shuffle="none",
+    hosts=8,
+    drop_remainder=False,
+    epochs=2,
 )
 def test_hosts_share_all_samples(
     oracle: Oracle,

@@ -133,10 +133,15 @@ class Epochs:
     @cached_property
     def wanted(self) -> Pick:
         """All that is left of the epoch for this host, and what lies between its parts."""
-        picks = self.nbatches
-        if not picks:
-            return Pick(0, 0)
-        return Pick(self._pick(0).start, self._pick(picks - 1).stop)
+        batches = self.nbatches
+        # the last samples of an epoch may be too few for all hosts
+        if batches and self._is_empty(batches - 1):
+            batches -= 1
+        return Pick(self._pick(0).start, self._pick(batches - 1).stop) if batches else Pick(0, 0)
+
+    def _is_empty(self, batch: int) -> bool:
+        start, stop = self._pick(batch)
+        return start == stop
 
     def _pick(self, batch: int) -> Pick:
         start = self.state.positions[0] + batch * self.batch_size
@@ -150,7 +155,8 @@ class Epochs:
         for number in (batch, batch + 1):
             if number < self.nbatches:
                 pick = self._pick(number)
-                if pick.start < stop and pick.stop > start:
+                # of a last batch a host may have no part
+                if max(pick.start, start) < min(pick.stop, stop):
                     return True
         return False
 
