@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zlab.engine.exchange import exchanged
 from zlab.engine.locks import threads
 from zlab.engine.stamps import delete_below
 from zlab.engine.watch import Watch, changes
@@ -17,6 +18,7 @@ from zlab.stores.base import check_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from zlab.engine.exchange import Exchange
     from zlab.memory import Buffer
     from zlab.metadata import NodeMetadata, ZarrFormat
     from zlab.metadata.model import NodeDocuments
@@ -230,7 +232,7 @@ def change_attributes(
         path: Its path.
         zarr_format: Its version.
         change: From the stored attributes to the new ones. No thread of this process changes
-            them meanwhile.
+            them meanwhile; where somebody else does, and the store can tell, it is called again.
 
     Raises:
         NodeNotFoundError: The node is no longer there.
@@ -271,13 +273,42 @@ def _change_documents(
     changed: Callable[[NodeDocuments], tuple[str, dict[str, Any]]],
 ) -> None:
     check_writable(store, path)
-    with threads.hold(store, path):
-        documents = read_documents(store, path, zarr_format)
+
+    def attempt(exchange: Exchange) -> None:
+        def get(name: str) -> dict[str, Any] | None:
+            key = join(path, name)
+            data = exchange.get(key)
+            return None if data is None else parse_json(data, key=key, store=store.name)
+
+        documents = find_documents(get, zarr_format)
         if documents is None:
             raise _gone(store, path)
         name, document = changed(documents)
-        store.put(join(path, name), format_json(document))
+        exchange.put(join(path, name), format_json(document))
+
+    with threads.hold(store, path):
+        exchanged(store, attempt)
     changes.note(store, path)
+
+
+def change_document(
+    store: Store, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Replaces one document, `{}` where there is none, by what a function makes of it.
+
+    Raises:
+        MetadataError: It is not a JSON object.
+        StoreError: The store failed.
+    """
+
+    def attempt(exchange: Exchange) -> None:
+        data = exchange.get(key)
+        stored = {} if data is None else parse_json(data, key=key, store=store.name)
+        changed = change(stored)
+        if changed != stored:
+            exchange.put(key, format_json(changed))
+
+    exchanged(store, attempt)
 
 
 def check_writable(store: Store, path: str, *, read_only: bool = False) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zlab.codecs.fill import is_filled
 from zlab.config import settings
 from zlab.engine.cache import replacing
+from zlab.engine.exchange import exchanged
 from zlab.engine.locks import threads
 from zlab.engine.read import plan, read_failed, scratch
 from zlab.engine.record import Recorder, array_call
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from zlab.codecs.pipeline import Pipeline
     from zlab.codecs.sharding import ShardingCodec
+    from zlab.engine.exchange import Exchange
     from zlab.engine.layout import ArrayLayout
     from zlab.engine.plan import ChunkJob, Run
     from zlab.engine.record import ArrayCall
@@ -187,10 +189,10 @@ def _write_chunks(
                     replace_object(layout, key, data)
             else:
                 with layout.access.locks.hold(store, key):
-                    old = store.get(key)
-                    data = _encoded(layout, pipeline, job, part, old, write_empty_chunks)
-                    encoded = perf_counter()
-                    replace_object(layout, key, data)
+                    attempt = partial(
+                        _replace_part, layout, pipeline, job, part, key, write_empty_chunks
+                    )
+                    data, encoded = exchanged(store, attempt)
             if recorder is not None:
                 recorder.add(
                     job.coords,
@@ -207,6 +209,26 @@ def _write_chunks(
     finally:
         if recorder is not None:
             recorder.stop()
+
+
+def _replace_part(
+    layout: ArrayLayout,
+    pipeline: Pipeline,
+    job: ChunkJob,
+    part: NDArray[Any],
+    key: str,
+    write_empty_chunks: bool,  # noqa: FBT001  passed on as it is
+    exchange: Exchange,
+) -> tuple[Buffer | None, float]:
+    """Puts the chunk that is stored with a part of it changed; when it was encoded comes along."""
+    old = exchange.get(key)
+    # no store deletes one version alone: what somebody else writes then would be deleted
+    keeps = write_empty_chunks or (exchange.conditional and old is not None)
+    data = _encoded(layout, pipeline, job, part, old, keeps)
+    encoded = perf_counter()
+    with replacing(layout.store, key):
+        exchange.put(key, data)
+    return data, encoded
 
 
 def _encoded(
@@ -297,11 +319,50 @@ class _ShardWrite:
     def replace(self, jobs: list[ChunkJob], box: NDArray[Any], recorder: Recorder | None) -> None:
         layout = self.layout
         key = layout.key(self.shard)
+        times: list[float] = []
+        if self._is_complete(jobs):
+            parts: dict[tuple[int, ...], Buffer] = {}
+            sizes = self._change(parts, jobs, box, times)
+            replace_object(layout, key, self.sharding.join(parts) if parts else None)
+        else:
+            sizes = exchanged(layout.store, partial(self._exchange, key, jobs, box, times))
+        if recorder is not None:
+            # a chunk of a shard is stored when the shard is
+            store_s = (perf_counter() - times[-1]) / len(jobs)
+            for job, size, (begun, encoded) in zip(jobs, sizes, pairwise(times), strict=True):
+                recorder.add(job.coords, size, job.part_of(box).nbytes, store_s, encoded - begun)
+
+    def _exchange(
+        self,
+        key: str,
+        jobs: list[ChunkJob],
+        box: NDArray[Any],
+        times: list[float],
+        exchange: Exchange,
+    ) -> list[int]:
+        """Puts the shard that is stored with some of its chunks changed."""
+        stored = exchange.get(key)
+        parts = {} if stored is None else self.sharding.split(stored)
+        sizes = self._change(parts, jobs, box, times)
+        # as of chunks: what is not deleted here is an index without chunks
+        keeps = bool(parts) or (exchange.conditional and stored is not None)
+        with replacing(self.layout.store, key):
+            exchange.put(key, self.sharding.join(parts) if keeps else None)
+        return sizes
+
+    def _change(
+        self,
+        parts: dict[tuple[int, ...], Buffer],
+        jobs: list[ChunkJob],
+        box: NDArray[Any],
+        times: list[float],
+    ) -> list[int]:
+        """Encodes the chunks that change; their sizes, and the moments between them."""
+        layout = self.layout
         first = layout.first_chunk(self.shard)
-        parts = {} if self._is_complete(jobs) else self._stored(key)
         pipeline = self.sharding.innermost
         sizes: list[int] = []
-        times = [perf_counter()]
+        times[:] = [perf_counter()]
         for job in jobs:
             inner = tuple(c - f for c, f in zip(job.coords, first, strict=True))
             old = None if job.covers else parts.get(inner)
@@ -317,12 +378,7 @@ class _ShardWrite:
                 parts[inner] = bytes(data)
             sizes.append(-1 if data is None else len(data))
             times.append(perf_counter())
-        replace_object(layout, key, self.sharding.join(parts) if parts else None)
-        if recorder is not None:
-            # a chunk of a shard is stored when the shard is
-            store_s = (perf_counter() - times[-1]) / len(jobs)
-            for job, size, (begun, encoded) in zip(jobs, sizes, pairwise(times), strict=True):
-                recorder.add(job.coords, size, job.part_of(box).nbytes, store_s, encoded - begun)
+        return sizes
 
     def _is_complete(self, jobs: list[ChunkJob]) -> bool:
         """Whether the jobs cover all of the shard that lies in the array."""
@@ -332,8 +388,3 @@ class _ShardWrite:
             last = min(shards.start(s) + shards.size(s), shards.length) - 1
             covered *= chunks.chunk_at(last) - chunks.chunk_at(shards.start(s)) + 1
         return len(jobs) == covered and all(job.covers for job in jobs)
-
-    def _stored(self, key: str) -> dict[tuple[int, ...], Buffer]:
-        """The encoded inner chunks of the stored shard, by their coordinates in it."""
-        data = self.layout.store.get(key)
-        return {} if data is None else self.sharding.split(data)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zlab.array.create import checked
 from zlab.engine.nodes import (
+    change_document,
     check_name,
     check_writable,
     create_parents,
     join,
     put_documents,
-    read_document,
     read_documents,
 )
 from zlab.engine.stamps import delete_below
@@ -264,14 +264,13 @@ def consolidate(store: Store, path: str, zarr_format: ZarrFormat) -> dict[str, N
     nodes = dict(_relative(store, path, zarr_format))
     apart = VERSIONS[zarr_format].consolidated
     if apart is None:
-        root = read_document(store, path, v3.DOCUMENT) or {}
         members = {name: docs[v3.DOCUMENT] for name, docs in nodes.items() if name}
-        root["consolidated_metadata"] = {
-            "kind": "inline",
-            "must_understand": False,
-            "metadata": members,
-        }
-        store.put(join(path, v3.DOCUMENT), format_json(root))
+        consolidated = {"kind": "inline", "must_understand": False, "metadata": members}
+        change_document(
+            store,
+            join(path, v3.DOCUMENT),
+            lambda root: {**root, "consolidated_metadata": consolidated},
+        )
     else:
         entries = {
             join(name, file): document
@@ -289,9 +288,11 @@ def remove_consolidated(store: Store, path: str, zarr_format: ZarrFormat) -> Non
     check_writable(store, path)
     apart = VERSIONS[zarr_format].consolidated
     if apart is None:
-        root = read_document(store, path, v3.DOCUMENT) or {}
-        if root.pop("consolidated_metadata", None) is not None:
-            store.put(join(path, v3.DOCUMENT), format_json(root))
+        change_document(
+            store,
+            join(path, v3.DOCUMENT),
+            lambda root: {name: v for name, v in root.items() if name != "consolidated_metadata"},
+        )
     else:
         store.delete(join(path, apart))
     changes.note(store, path)

@@ -96,8 +96,12 @@ class CloudOptions:
             libraries.
         anonymous: Send no credentials, as for public data.
         virtual_hosted: The bucket is a part of the host's name (S3).
+        conditional: Whether the server replaces an object only where it is the version that was
+            read. All of the clouds do; some servers of other makes do not.
         headers: Sent with every request.
         root_certificate: PEM text of an authority to trust.
+        proxy: URL of a proxy that all requests go through, instead of those that the environment
+            names.
         timeouts: How long is waited.
         retry: What is tried again; `"off"` for nothing.
         limits: Bounds of what is asked for at once.
@@ -117,8 +121,10 @@ class CloudOptions:
     credential_provider: Callable[[], Any] | None = field(default=None, repr=False)
     anonymous: bool = False
     virtual_hosted: bool | None = None
+    conditional: bool = True
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     root_certificate: str | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits | None = None
@@ -318,6 +324,8 @@ class Cloud:
             found["default_headers"] = dict(options.headers)
         if options.root_certificate is not None:
             found["root_certificate"] = options.root_certificate
+        if options.proxy is not None:
+            found["proxy_url"] = options.proxy
         return found
 
 

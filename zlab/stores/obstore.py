@@ -83,7 +83,7 @@ class ObstoreBackend:
         self.cloud = cloud
         self.name = cloud.name
         self.place = cloud.place
-        self.conditional = cloud.scheme != "http"
+        self.conditional = cloud.scheme != "http" and cloud.options.conditional
         self._coded = cloud.scheme != "http"
         self._clients: dict[int, ObjectStore] = {}
 
@@ -234,7 +234,9 @@ class ObstoreBackend:
     @cached_property
     def _web(self) -> FsspecStore:
         """Lists a web server, whose pages link to what there is."""
-        options = {"headers": dict(self.cloud.options.headers)}
+        options: dict[str, Any] = {"headers": dict(self.cloud.options.headers)}
+        if self.cloud.options.proxy is not None:
+            options["proxy"] = self.cloud.options.proxy
         return FsspecStore(
             self.name, storage_options=quiet_options("http", options, self.cloud.timeouts)
         )
@@ -428,6 +430,8 @@ class ObstoreBackend:
     def _reach(self, key: str) -> tuple[str, dict[str, str]] | None:
         """A URL and headers that get an object without obstore; `None` where there are none."""
         cloud, path = self.cloud, self.cloud.path(key)
+        if cloud.options.proxy is not None:
+            return None  # what the standard library asks would pass it by
         if cloud.scheme == "http":
             return f"{cloud.bucket}/{quote(path)}", dict(cloud.options.headers)
         token = cloud.options.token

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, final
 
 from zlab.errors import (
     CorruptObjectError,
-    StoreConflictError,
     StoreCredentialsError,
     StoreError,
     StoreThrottledError,
@@ -195,8 +194,8 @@ class RemoteStore:
     def put_if(self, key: str, value: Buffer, tag: str | None) -> None:
         """Replaces one version of an object, or makes one that must not be there yet.
 
-        Where an answer is lost the object is read, so that this write is never taken for somebody
-        else's, nor made twice.
+        Where an answer is lost the object is read: if it is these very bytes, this write is taken
+        to have made them, and is not made twice.
 
         Args:
             key: Of the object.
@@ -223,10 +222,6 @@ class RemoteStore:
             except StoreTransientError:
                 unsure = True
                 raise
-            except StoreConflictError:
-                # a server, or a proxy on the way, may have repeated what it had done
-                if not self._holds(key, value):
-                    raise
 
         self._do("put", key, attempt, len(value))
 
