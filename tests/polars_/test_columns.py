@@ -309,6 +309,12 @@ def test_times_of_a_zone_are_told_in_it() -> None:
     (frame,) = frames
     assert frame.schema == frames.schema
     assert frame["t"].to_list() == [datetime(2020, 1, 1, tzinfo=UTC), None]
+    array.attrs["time_zone"] = "+01:00"
+    frames = zlab.polars.frames(array, columns="t")
+    assert next(iter(frames)).schema == frames.schema
+    array.attrs["time_zone"] = "Mars/Olympus"
+    with pytest.raises(MetadataError, match="'Mars/Olympus', no time zone"):
+        zlab.polars.frames(array)
 
 
 # -- nulls

@@ -292,6 +292,25 @@ def test_arrays_that_do_not_fit_are_an_error_that_names_both(
     assert zlab.polars.frames(group, columns=["one"]).columns == ("one",)
 
 
+def test_any_name_is_the_name_of_a_column() -> None:
+    array = zlab.create_array({}, data=[1, 2], dimension_names=["x"])
+    for name in ("", "é b", "column_1"):
+        table = zlab.polars.frames({name: array})
+        (frame,) = table
+        assert frame.schema == table.schema
+        assert frame.rows() == zlab.polars.scan({name: array}).collect().rows() == [(0, 1), (1, 2)]
+
+
+def test_axes_of_one_name_are_left_out() -> None:
+    covariance = zlab.create_array({}, data=[[1, 2], [2, 4]], dimension_names=["x", "x"])
+    with pytest.raises(ValueError, match=r"two columns would be called 'x'.*columns="):
+        zlab.polars.frames({"c": covariance})
+    (frame,) = zlab.polars.frames({"c": covariance}, columns="c")
+    assert frame["c"].to_list() == [1, 2, 2, 4]
+    table = zlab.polars.scan({"c": covariance}, columns="c")
+    assert table.filter(pl.col("c") > 1).collect()["c"].to_list() == [2, 2, 4]
+
+
 def test_arguments_are_checked(climate: tuple[zlab.Group, CountingStore]) -> None:
     group, _ = climate
     with pytest.raises(ValueError, match="no column 'q'; there are time, place, n"):

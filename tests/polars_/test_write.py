@@ -272,6 +272,7 @@ def test_a_value_of_the_column_cannot_stand_for_null(values: list[Any], null: An
         ({"v": [1]}, {"w": 1}, ValueError, "null_value names 'w'; the columns are v"),
         ({"v": [1]}, {"v": "x"}, DataTypeError, "null_value of 'v' is 'x', no value of Int64"),
         ({"v": [1]}, {"v": 2**70}, DataTypeError, "no value of Int64"),
+        ({"v": [2]}, {"v": True}, DataTypeError, "is True, no value of Int64"),
         ({"v": [1]}, 5, TypeError, "null_value must be a mapping of values by column name"),
         ({"v": [EPOCH]}, {"v": EPOCH}, ValueError, "is stored as it is"),
         ({"v": [{"a": 1}]}, {"v": {"a": 1}}, ValueError, "has no value"),
@@ -546,6 +547,56 @@ def test_what_is_there_is_replaced_when_asked_for() -> None:
         zlab.polars.write(frame, store)
     group = zlab.polars.write(pl.DataFrame({"b": [2]}), store, overwrite=True)
     assert list(group.array_keys()) == ["b"]
+
+
+def test_a_query_cannot_replace_what_it_reads(tmp_path: Any) -> None:
+    frame = pl.DataFrame({"a": range(100), "b": ["x"] * 100})
+    for store in (tmp_path / "t.zarr", tmp_path / "t.zip", MemoryStore()):
+        zlab.polars.write(frame, store, path="t", chunks=7).close()
+        with zlab.open_group(store, path="t") as group:
+            query = zlab.polars.scan(group).filter(pl.col("a") > 3)
+            with pytest.raises((ValueError, pl.exceptions.ComputeError), match="replaces just now"):
+                zlab.polars.write(query, store, path="t", overwrite=True)
+            with pytest.raises((ValueError, pl.exceptions.ComputeError), match="replaces just now"):
+                zlab.polars.write(query, store, overwrite=True)
+            check(frame, group)
+            zlab.polars.write(query, store, path="elsewhere", overwrite=True).close()
+            assert query.collect().height == 96
+            zlab.polars.write(query.collect(), store, path="t", overwrite=True).close()
+        with zlab.open_group(store, path="t") as group:
+            check(frame[4:], group)
+
+
+def test_a_query_that_fails_at_once_replaces_nothing() -> None:
+    store = MemoryStore()
+    frame = pl.DataFrame({"a": ["1", "x"]})
+    group = zlab.polars.write(frame, store)
+    with pytest.raises(pl.exceptions.InvalidOperationError):
+        zlab.polars.write(frame.lazy().select(pl.col("a").cast(pl.Int8)), store, overwrite=True)
+    check(frame, group)
+
+
+def test_a_write_that_is_stopped_at_its_very_end_says_what_to_do() -> None:
+    class Full(MemoryStore):
+        full = False
+
+        def put(self, key: str, value: Any) -> None:
+            if self.full and key == "b/zarr.json":
+                raise OSError(28, "no space left")
+            super().put(key, value)
+
+    store = Full()
+    frame = pl.DataFrame({"a": [1, 2], "b": [1, 2]})
+    zlab.polars.write(frame, store, chunks=2)
+    store.full = True
+    with pytest.raises(OSError, match="no space") as caught:
+        zlab.polars.write(frame, store, append=True)
+    assert "resize all to 2, and append again" in caught.value.__notes__[-1]
+    store.full = False
+    group = zlab.open_group(store, mode="r+")
+    for name in ("a", "b"):
+        group.array(name).resize(2)
+    check(pl.concat([frame, frame]), zlab.polars.write(frame, store, append=True))
 
 
 def test_columns_of_different_lengths_cannot_be_appended_to() -> None:

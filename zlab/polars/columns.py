@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 
 from zlab.array import Array
-from zlab.errors import DataTypeError
+from zlab.errors import DataTypeError, MetadataError
 from zlab.polars.nulls import is_null, null_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def column_type(
 
     Raises:
         DataTypeError: Polars has nothing that holds the values exactly.
+        MetadataError: An attribute that says what values mean, cannot be understood.
     """
     target = target_dtype(values.dtype, what)
     if not isinstance(values, Array):
@@ -91,8 +92,19 @@ def column_type(
         return ColumnType(categories.dtype, categories, null)
     zone = metadata.attributes.get("time_zone")
     if target.kind == "M" and target != np.dtype("M8[D]") and isinstance(zone, str):
-        return ColumnType(pl.Datetime(np.datetime_data(target)[0], zone), None, null)  # type: ignore[arg-type]  # one of Polars' units
+        return ColumnType(_zoned(np.datetime_data(target)[0], zone, what), None, null)
     return ColumnType(_polars_dtype(target), None, null)
+
+
+def _zoned(unit: Any, zone: str, what: str) -> pl.DataType:
+    try:
+        # a column knows whether there is the zone, and may have another name for it
+        return pl.Series(dtype=pl.Datetime(unit, zone)).dtype
+    except pl.exceptions.PolarsError as error:
+        raise MetadataError(
+            f"the attribute 'time_zone' of {what} is {zone!r:.80}, no time zone that Polars knows",
+            hint="Correct or delete it; then the times are without a zone",
+        ) from error
 
 
 def column(name: str, values: NDArray[Any], kind: ColumnType | None = None) -> pl.Series:

@@ -114,7 +114,7 @@ class Frames(Stream[pl.DataFrame]):
             }
             for name, chunk in zip(self.streams, chunks, strict=True):
                 columns[name] = column(name, chunk.data.reshape(-1), self.kinds[name])
-            yield pl.DataFrame([columns[name] for name in self.columns])
+            yield pl.DataFrame({name: columns[name] for name in self.columns})
 
     def _read_coords(self) -> dict[str, tuple[NDArray[Any] | None, int]]:
         """For each coordinate that is a column its values, and at which position they begin."""

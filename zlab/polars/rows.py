@@ -81,13 +81,12 @@ def rows_of(
             return
         inside = tuple([part.stop - part.start for part in box])
         size = min(prod(inside), total - at)
-        columns = []
+        columns = {}
         for name, (axis, coordinate) in along.items():
             spread = _spread(coordinate[box[axis]], axis, inside)[:size]
-            columns.append(column(name, spread, kinds.get(name)))
-        columns += [
-            column(name, array[at : at + size], kinds[name]) for name, array in flat.items()
-        ]
+            columns[name] = column(name, spread, kinds.get(name))
+        for name, array in flat.items():
+            columns[name] = column(name, array[at : at + size], kinds[name])
         yield pl.DataFrame(columns)
         at += size
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -16,13 +17,43 @@ from zlab.polars.columns import column_type
 from zlab.stream.arguments import check_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
     from zlab.grid import Grid
     from zlab.polars.columns import ColumnType
+
+
+_replaced: set[tuple[str, str]] = set()
+
+
+@contextmanager
+def replacing(store: str, path: str) -> Iterator[None]:
+    """While it lasts, who reads what lies there is told so: it is about to be removed, or was.
+
+    Args:
+        store: The name of the store.
+        path: The group's path.
+    """
+    place = store, path
+    _replaced.add(place)
+    try:
+        yield
+    finally:
+        _replaced.discard(place)
+
+
+def _check_stays(name: str, array: Array) -> None:
+    for store, path in tuple(_replaced):
+        below = f"{array.path}/".startswith(f"{path}/") or not path
+        if array.store.name == store and below:
+            msg = (
+                f"array {name!r} lies in the table that zlab.polars.write(overwrite=True) replaces "
+                "just now. Write the query's result elsewhere, or collect it first"
+            )
+            raise ValueError(msg)
 
 
 @final
@@ -77,11 +108,15 @@ class Sources:
             (name, _check_coordinate(name, coordinates.get(name), n))
             for name, n in zip(names, next(iter(layouts.values())).metadata.shape, strict=True)
         )
-        twice = sorted(set(names) & set(layouts)) + [n for n in names if names.count(n) > 1]
-        if twice:
-            msg = f"two columns would be called {twice[0]!r}; pass the arrays by other names"
-            raise ValueError(msg)
         wanted = (*names, *layouts) if chosen is None else chosen
+        twice = sorted(set(names) & set(layouts)) + [n for n in names if names.count(n) > 1]
+        twice = [name for name in twice if name in wanted]
+        if twice:
+            msg = (
+                f"two columns would be called {twice[0]!r}; pass the arrays by other names, or "
+                "leave it out with columns="
+            )
+            raise ValueError(msg)
         unknown = [name for name in wanted if name not in names and name not in layouts]
         if unknown:
             msg = f"there is no column {unknown[0]!r}; there are {', '.join((*names, *layouts))}"
@@ -100,10 +135,13 @@ class Sources:
         """The arrays as they are now, by column name.
 
         Raises:
-            ValueError: They do not fit each other, or their coordinates, any more.
+            ValueError: They do not fit each other, or their coordinates, any more; or they are
+                being replaced.
             DataTypeError: An array has another data type than it had.
             NodeNotFoundError: One was deleted.
         """
+        for name, array in self.arrays.items():
+            _check_stays(name, array)
         found = {name: array.layout for name, array in self.arrays.items()}
         _check_aligned(found)
         shape = next(iter(found.values())).metadata.shape

@@ -70,6 +70,10 @@ class Layout:
         rows = max(1, _CHUNK_NBYTES // max(column.row_nbytes for column in columns))
         return min(rows, self.height or rows)
 
+    def object_rows(self, columns: Sequence[ColumnValues]) -> int:
+        """Rows of a stored object."""
+        return self.shards or self.chunk_rows(columns)
+
 
 @final
 class Table:
@@ -82,7 +86,7 @@ class Table:
 
     Attributes:
         group: Where it is.
-        batch_rows: Rows that are best given at once: several batches wait while one is written.
+        object_rows: Rows of a stored object.
 
     Raises:
         MemoryBudgetError: The rows of one stored object are more than the budget.
@@ -93,13 +97,12 @@ class Table:
         self._columns = columns
         self._layouts = [group.array(column.name).writable_layout() for column in columns]
         self._height = self._layouts[0].metadata.shape[0]
-        (self._object_rows,) = self._layouts[0].objects.chunk_shape or (1,)
+        (self.object_rows,) = self._layouts[0].objects.chunk_shape or (1,)
         self._row_nbytes = sum(column.row_nbytes for column in columns)
         self._account = Account(budget)
-        check_budget(columns, self._object_rows, budget)
-        fits = min(_BLOCK_NBYTES, budget // _COPIES) // (self._object_rows * self._row_nbytes)
-        self._block_rows = self._object_rows * max(1, fits)
-        self.batch_rows = max(1, min(self._object_rows, _BATCH_NBYTES // self._row_nbytes))
+        check_budget(columns, self.object_rows, budget)
+        fits = min(_BLOCK_NBYTES, budget // _COPIES) // (self.object_rows * self._row_nbytes)
+        self._block_rows = self.object_rows * max(1, fits)
 
     def append(self, batches: Iterable[pl.DataFrame]) -> None:
         """Adds rows; none is there before all are.
@@ -110,7 +113,7 @@ class Table:
         """
         stop = self._height
         # what is stored in part already is filled up first
-        first = self._block_rows - self._height % self._object_rows
+        first = self._block_rows - self._height % self.object_rows
         try:
             for block in blocks(batches, first, self._block_rows):
                 with self._account.holding(block.height * self._row_nbytes):
@@ -124,8 +127,15 @@ class Table:
             array, attributes = self.group.array(column.name), column.attributes()
             if attributes != {name: array.attrs.get(name) for name in attributes}:
                 array.update_attributes(attributes)
-        for layout in self._layouts:
-            write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, (stop,))
+        try:
+            for layout in self._layouts:
+                write_shape(layout.node_store, layout.path, layout.metadata.zarr_format, (stop,))
+        except BaseException as error:
+            error.add_note(
+                f"All rows are there, and some columns say that they have {stop}, others still "
+                f"{self._height}: resize all to {self._height}, and append again"
+            )
+            raise
 
     def _write(self, block: pl.DataFrame, start: int) -> None:
         region = Region((Span(start, 1, block.height),))
@@ -150,24 +160,27 @@ def check_budget(columns: Sequence[ColumnValues], rows: int, budget: int) -> Non
         )
 
 
-def create_table(
-    store: StoreLike,
-    path: str,
-    columns: Sequence[ColumnValues],
-    wanted: Layout,
-    budget: int,
-    *,
-    attributes: Mapping[str, Any],
-    overwrite: bool,
-    storage_options: Mapping[str, Any] | None,
-) -> Table:
-    """A new table without rows. All is checked before anything is written.
+def batch_rows(columns: Sequence[ColumnValues], rows: int) -> int:
+    """Rows that a table is best given at once: several batches wait while one is written.
+
+    Args:
+        columns: Of the table.
+        rows: Of a stored object.
+    """
+    return max(1, min(rows, _BATCH_NBYTES // sum(column.row_nbytes for column in columns)))
+
+
+def plan_table(
+    columns: Sequence[ColumnValues], wanted: Layout, budget: int, attributes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The metadata of a new table without rows, by path in its group. Pure.
 
     Raises:
-        NodeExistsError: Something is there, and `overwrite` is false.
-        MetadataError: A name, or what was asked for, cannot be.
+        MetadataError: What was asked for cannot be.
+        MemoryBudgetError: The rows of one stored object are more than the budget.
     """
     chunks = wanted.chunk_rows(columns)
+    check_budget(columns, wanted.object_rows(columns), budget)
     nodes: dict[str, Any] = {
         "": GroupMetadata(3, {**attributes, "column-order": [each.name for each in columns]})
     }
@@ -182,7 +195,25 @@ def create_table(
             attributes=column.attributes(),
             dimension_names=(wanted.dimension,),
         )
-    check_budget(columns, wanted.shards or chunks, budget)
+    return nodes
+
+
+def create_table(
+    store: StoreLike,
+    path: str,
+    nodes: Mapping[str, Any],
+    columns: Sequence[ColumnValues],
+    budget: int,
+    *,
+    overwrite: bool,
+    storage_options: Mapping[str, Any] | None,
+) -> Table:
+    """A new table, as `plan_table` has it. All is checked before anything is written.
+
+    Raises:
+        NodeExistsError: Something is there, and `overwrite` is false.
+        MetadataError: A name cannot be.
+    """
     made = create_hierarchy(
         store, nodes, path=path, overwrite=overwrite, storage_options=storage_options
     )

@@ -80,6 +80,9 @@ class ColumnValues:
             msg += "has no value" if self.fill is None else "is stored as it is"
             raise ValueError(msg)
         try:
+            if isinstance(null, bool) and self.dtype != pl.Boolean:
+                # to Polars it is a number too
+                raise TypeError(null)
             return pl.Series(self.name, [null], self.dtype, strict=True)
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
             raise DataTypeError(

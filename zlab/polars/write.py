@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 from zlab.config import settings
-from zlab.polars.table import Layout, create_table, find_table
+from zlab.engine.nodes import join
+from zlab.errors import StoreNotFoundError
+from zlab.polars.sources import replacing
+from zlab.polars.table import Layout, batch_rows, create_table, find_table, plan_table
 from zlab.polars.values import ColumnValues
+from zlab.stores.base import close
+from zlab.stores.open import opens, store_from
 from zlab.stream.arguments import check_kind, flag, whole_number
 
 if TYPE_CHECKING:
@@ -41,7 +48,9 @@ def write(
     A LazyFrame is run by the streaming engine, and its batches are written as they come. Each
     stored object is put once, when all of it has come. The row counts in the arrays' metadata grow
     last, after all rows of all columns are there: whoever reads meanwhile, or after a failure, sees
-    the table as it was. One process at a time writes a table.
+    the table as it was. A process that is killed while these few numbers grow leaves columns of two
+    lengths; that is an error to whoever reads, and appending says how to mend it. One process at a
+    time writes a table.
 
     `zlab.polars.frames` and `zlab.polars.scan` of the group give the frame back: the columns in
     their order (the group's attribute `column-order`, as AnnData has it), with the types that
@@ -64,8 +73,8 @@ def write(
             `fill_to_null` and xarray read. Times and categories need none.
         attributes: Of a new group, JSON values.
         append: Add the rows to a table that is there, if there is one.
-        overwrite: Remove what is there, with everything below it, before anything is written. A
-            query must not read from there.
+        overwrite: Remove what is there, with everything below it, as soon as the query has its
+            first rows and before any is written. A query must not read from there.
         max_bytes: Decoded bytes of rows that are held at once;
             `zlab.settings.memory_budget` by default.
         storage_options: For the file system behind a URL.
@@ -75,8 +84,8 @@ def write(
 
     Raises:
         TypeError: An argument is not what its name says.
-        ValueError: A column cannot be stored under its name, or the frame does not fit the table
-            that it is appended to.
+        ValueError: A column cannot be stored under its name; the frame does not fit the table that
+            it is appended to; or a query reads what it is to replace.
         DataTypeError: Zarr has no data type for a column.
         ConversionError: A column holds nulls and `null_value` does not name it, or holds the value
             that stands for null. Of a DataFrame this is found before anything is written.
@@ -113,24 +122,50 @@ def write(
         for column in columns:
             column.check(frame[column.name])
     table = find_table(store, path, columns, wanted, budget, storage_options) if append else None
-    if table is None:
-        table = create_table(
-            store,
-            path,
-            columns,
-            wanted,
-            budget,
-            attributes={} if attributes is None else attributes,
-            overwrite=overwrite,
-            storage_options=storage_options,
-        )
+    nodes = plan_table(columns, wanted, budget, attributes or {}) if table is None else {}
+    rows = wanted.object_rows(columns) if table is None else table.object_rows
     batches: Iterable[pl.DataFrame] = (
         [frame]
         if isinstance(frame, pl.DataFrame)
-        else frame.collect_batches(chunk_size=table.batch_rows, maintain_order=True, lazy=True)
+        else frame.collect_batches(
+            chunk_size=batch_rows(columns, rows), maintain_order=True, lazy=True
+        )
     )
-    table.append(batches)
+    with replacing(*_there(store, path, storage_options)) if overwrite else nullcontext():
+        if overwrite:
+            # a query that fails at once, or reads what it replaces, fails before that is gone
+            batches = _started(batches)
+        if table is None:
+            table = create_table(
+                store,
+                path,
+                nodes,
+                columns,
+                budget,
+                overwrite=overwrite,
+                storage_options=storage_options,
+            )
+        table.append(batches)
     return table.group
+
+
+def _there(
+    store: StoreLike, path: str, storage_options: Mapping[str, Any] | None
+) -> tuple[str, str]:
+    """The name of the store, and the path in it, that `overwrite=True` empties."""
+    try:
+        place, prefix = store_from(store, mode="r", storage_options=storage_options)
+    except StoreNotFoundError:
+        return "", path
+    if opens(store):
+        close(place)
+    return place.name, join(prefix, path)
+
+
+def _started(batches: Iterable[pl.DataFrame]) -> Iterable[pl.DataFrame]:
+    """The batches, the first of which is there."""
+    rest = iter(batches)
+    return chain(list(islice(rest, 1)), rest)
 
 
 def _columns(
