@@ -82,12 +82,12 @@ def test_in_order_a_host_reads_only_the_chunks_of_its_share(aligned: Aligned) ->
     shuffle=st.sampled_from(["window", "global"]),
     window=st.integers(1, 9),
     overlap=st.integers(0, 8),
-    max_bytes=st.sampled_from([None, 20_000, 5_000]),
+    max_bytes=st.sampled_from([None, 20_000, 2_000]),
 )
 def test_what_is_decoded_more_than_once_is_what_was_planned(
     chunk: int, batch_size: int, shuffle: Any, window: int, overlap: int, max_bytes: int | None
 ) -> None:
-    array = zlab.create_array({}, data=np.arange(300, dtype="int32"), chunks=chunk, fill_value=-1)
+    array = zlab.create_array({}, data=np.arange(90, dtype="int32"), chunks=chunk, fill_value=-1)
     stream = stream_samples(
         [array.layout],
         batch_size,

@@ -221,17 +221,17 @@ class SampleStream(Stream[SampleBatch]):
                 divide its lanes.
         """
         check_kind(state, State, "state", "a zlab.samples.State")
-        if state.fingerprint != self.start.fingerprint:
-            msg = (
-                "the state is of other samples: the arrays have other shapes or chunks, or axis=, "
-                "windows= or overlap= are others"
-            )
-            raise ValueError(msg)
         if state.shuffle != self.shuffle:
             msg = f"the state is of shuffle={state.shuffle!r}, and this stream has {self.shuffle!r}"
             raise ValueError(msg)
         if self.seed is not None and state.seed != self.seed:
             msg = f"the state is of seed {state.seed}, and this stream has {self.seed}"
+            raise ValueError(msg)
+        if state.fingerprint != self.start.fingerprint:
+            msg = (
+                "the state is of other samples: the arrays have other shapes or chunks, or axis=, "
+                "windows= or overlap= are others"
+            )
             raise ValueError(msg)
         check_share(self.share, self.batch_size, state.lanes if state.shuffle == "window" else None)
         return replace(self, start=state).checked()
