@@ -125,6 +125,7 @@ def in_turn(
     return lanes[order], positions[order]
 
 
+_MANY = 16  # numbers that are computed faster together than one by one
 _SPARSE = 8  # a table of levels and lanes may have so many places for each sample
 
 
@@ -192,7 +193,10 @@ class Deal:
         """The numbers of a window's blocks."""
         first = window * self._together
         last = min(first + self._together, self.nblocks_in(lane))
-        return [self._order[lane + place * self._lanes] for place in range(first, last)]
+        if last - first < _MANY:
+            return [self._order[lane + place * self._lanes] for place in range(first, last)]
+        numbers = self._order.take(lane + np.arange(first, last) * self._lanes)
+        return numbers.tolist()  # type: ignore[no-any-return]
 
     def shuffled(self, lane: int, window: int, n: int) -> NDArray[np.int64]:
         """The order of a window's samples."""

@@ -83,12 +83,24 @@ class Epochs:
         return Permutation(self.grid.nsamples, key)
 
     @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples of each lane, or of the epoch."""
+        if self.state.shuffle == "window":
+            return self.deal.lengths
+        return np.asarray([self.grid.nsamples], np.int64)
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether no lane is behind its end."""
+        return not any(self.state.positions) or bool((self.positions <= self.lengths).all())
+
+    @cached_property
     def nbatches(self) -> int:
         """Batches that are left of the epoch."""
-        lengths, positions = np.asarray([self.grid.nsamples], np.int64), self.positions
+        lengths, positions = self.lengths, self.positions
         size, hosts = self.batch_size, 1
         if self.state.shuffle == "window":
-            lengths, hosts = self.deal.lengths, self.share.count
+            hosts = self.share.count
             if not self.drop_remainder:
                 # each host goes on until its own lanes are done
                 mine = slice(self.share.index, None, hosts)

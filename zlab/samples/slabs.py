@@ -195,7 +195,7 @@ class _Ready:
         self._flat: NDArray[Any] | None = None
         self._address = self._nbytes = 0
         if self._samples.flags.c_contiguous:
-            self._flat = self._samples.reshape((-1, *placement.sample_shape))
+            self._flat = self._samples.reshape((prod(counts), *placement.sample_shape))
             # nobody else takes over the memory of objects
             if not (self._flat.dtype.hasobject or self._flat.dtype.kind == "T"):
                 self._address, self._nbytes = self._flat.ctypes.data, placement.sample_nbytes

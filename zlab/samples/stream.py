@@ -217,8 +217,8 @@ class SampleStream(Stream[SampleBatch]):
 
         Raises:
             TypeError: It is no state.
-            ValueError: The state is one of other samples or of another order, or the hosts do not
-                divide its lanes.
+            ValueError: The state is one of other samples or of another order, or behind the end of
+                an epoch, or the hosts do not divide its lanes.
         """
         check_kind(state, State, "state", "a zlab.samples.State")
         if state.shuffle != self.shuffle:
@@ -234,6 +234,9 @@ class SampleStream(Stream[SampleBatch]):
             )
             raise ValueError(msg)
         check_share(self.share, self.batch_size, state.lanes if state.shuffle == "window" else None)
+        if not replace(self._epochs, state=state).has_positions:
+            msg = "the state is behind the end of its epoch"
+            raise ValueError(msg)
         return replace(self, start=state).checked()
 
     def after(self, nbatches: int) -> State:
@@ -351,7 +354,15 @@ class SampleStream(Stream[SampleBatch]):
         account = Account(self.max_bytes)
         tally.accounts.append(account)
         with account.holding(nbytes):
-            reader = WindowReader(plan, nslots, self.batch_size // self.share.count, halt, tally)
+            has_room_for_all = self.epochs is not None and nslots == self._blocks_to_come
+            reader = WindowReader(
+                plan,
+                nslots,
+                nslots if has_room_for_all else nslots - self._blocks_held,
+                self.batch_size // self.share.count,
+                halt,
+                tally,
+            )
             for arrays, indices in reader.batches(
                 self._epochs_from_here(), self._epochs_from_here()
             ):

@@ -6,6 +6,7 @@ its samples are from.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 LANES = 64
 """Lanes that blocks are dealt to, if the budget and their number allow."""
 
-WINDOW_NBYTES = 64 << 20
+WINDOW_NBYTES = 32 << 20
 """Bytes of the samples that are shuffled together, if the budget allows."""
 
 _SMALL = 1 << 20  # bytes of arrays that are held as a whole whatever the others have
 _MOST_CHUNKS = 8  # along each axis, of blocks whose windows share chunks with other blocks
+_UNIT_NBYTES = 2 << 20  # of windows that a thread reads in one go, of a local store
 _STRETCH = 1 << 13  # samples whose places are worked out at one go
 
 
@@ -137,32 +139,30 @@ def box_nbytes(placement: Placement, counts: Sequence[int]) -> int:
     return prod(box_shape(placement, counts)) * placement.layout.dtype.itemsize
 
 
-class _Part(NamedTuple):
-    """Blocks of a window that were read.
+class _Piece(NamedTuple):
+    """Blocks of a window.
 
     Attributes:
-        slots: Where each block is.
-        boxes: Its samples.
-        nchunks: Chunks that were read.
-        is_last: These are the last of the window.
+        boxes: Their samples.
+        is_last: They are the last of the window.
     """
 
-    slots: list[int]
     boxes: list[Box]
-    nchunks: int
     is_last: bool
 
 
-class _Open(NamedTuple):
-    """A window whose samples are handed on.
+class _Part(NamedTuple):
+    """Blocks that were read.
 
     Attributes:
-        slots: Where its blocks are.
-        nbytes: What its blocks take of the account.
+        piece: Which they are.
+        slots: Where each of them is.
+        nchunks: Chunks that were read.
     """
 
+    piece: _Piece
     slots: list[int]
-    nbytes: int
+    nchunks: int
 
 
 class WindowReader:
@@ -171,19 +171,28 @@ class WindowReader:
     Args:
         plan: What is held.
         nslots: Blocks that are held at most.
+        spare: How many of them a thread may wait for before it reads.
         batch_size: Samples of a batch.
         halt: Ends the iteration when it is set.
         tally: Told of what is read.
     """
 
     def __init__(
-        self, plan: WindowPlan, nslots: int, batch_size: int, halt: Halt, tally: Tally
+        self,
+        plan: WindowPlan,
+        nslots: int,
+        spare: int,
+        batch_size: int,
+        halt: Halt,
+        tally: Tally,
     ) -> None:
         self._plan = plan
         self._batch_size = batch_size
         self._halt = halt
         self._tally = tally
         self._nslots = nslots
+        self._spare = spare
+        self._arrived: deque[_Part] = deque()
         self._largest = plan.blocks.largest
         self._free = list(range(nslots))
         self._starts = np.zeros((len(self._largest), nslots), np.int64)
@@ -232,14 +241,14 @@ class WindowReader:
     def _epoch(
         self,
         epoch: Epochs,
-        ahead: ReadAhead[_Part],
-        parts: Iterator[tuple[int, _Part]],
+        ahead: ReadAhead[list[_Part]],
+        parts: Iterator[tuple[int, list[_Part]]],
         whole: list[NDArray[Any] | None],
     ) -> Iterator[tuple[tuple[NDArray[Any], ...], NDArray[np.int64]]]:
         turns = epoch.turns()
         windows = turns.windows()
         nlanes = len(range(epoch.share.index, epoch.state.lanes, epoch.share.count))
-        opened: dict[int, _Open] = {}
+        opened: dict[int, list[int]] = {}  # the slots of each lane's window
         begins = np.zeros(nlanes, np.int64)
         # the places of the open windows' samples in the memory of all blocks, a column for each
         # lane: where the lanes keep step the order of the samples is the order in memory
@@ -285,28 +294,31 @@ class WindowReader:
                     yield full, indices
                     del full
             for place in emptied.tolist():
-                window = opened.pop(place)
-                self._free += window.slots
-                ahead.release(window.nbytes)
+                slots = opened.pop(place)
+                self._free += slots
+                ahead.release(len(slots) * self._plan.block_nbytes)
 
     def _open(
-        self, place: int, opened: dict[int, _Open], parts: Iterator[tuple[int, _Part]]
+        self, place: int, opened: dict[int, list[int]], parts: Iterator[tuple[int, list[_Part]]]
     ) -> NDArray[np.int64] | None:
         """Waits for a lane's next window; returns where its samples lie, in the order of blocks."""
         slots: list[int] = []
-        held = 0
         cells = []
-        for nbytes, part in parts:
-            held += nbytes
+        while True:
+            if not self._arrived:
+                _, several = next(parts, (0, []))
+                if not several:
+                    return None
+                self._arrived += several
+            part = self._arrived.popleft()
             slots += part.slots
             self._tally.visit(part.nchunks)
-            for slot, box in zip(part.slots, part.boxes, strict=True):
+            for slot, box in zip(part.slots, part.piece.boxes, strict=True):
                 cells.append(self._cells(slot, box))
                 self._starts[:, slot] = [start for start, _ in box]
-            if part.is_last:
-                opened[place] = _Open(slots, held)
+            if part.piece.is_last:
+                opened[place] = slots
                 return np.concatenate(cells)
-        return None
 
     def _cells(self, slot: int, box: Box) -> NDArray[np.int64]:
         cells = np.asarray([slot], np.int64)
@@ -342,7 +354,8 @@ class WindowReader:
         for placement, held, target in zip(self._plan.placements, whole, out, strict=True):
             view = next(views) if held is None else held
             if view.flags.c_contiguous:
-                flat = view.reshape((-1, *placement.sample_shape))
+                shape = placement.sample_shape
+                flat = view.reshape((prod(view.shape[: view.ndim - len(shape)]), *shape))
                 # all indices are valid, and "clip" is the mode that writes straight to `out`
                 flat.take(cells if held is None else numbers, axis=0, out=target, mode="clip")
             elif held is None:
@@ -358,31 +371,41 @@ class WindowReader:
 
     # -- reading ahead
 
-    def _units(self, epoch: Epochs, *, local: bool) -> Iterator[Unit[_Part]]:
+    def _units(self, epoch: Epochs, *, local: bool) -> Iterator[Unit[list[_Part]]]:
+        nbytes = self._plan.block_nbytes
+        several: list[_Piece] = []
+        n = 0
         for key in epoch.turns().windows():
             boxes = epoch.boxes(*key)
-            # a thread reads a window in one go, but requests wait side by side
-            step = len(boxes) if local else 1
-            for first in range(0, len(boxes), step):
-                some = boxes[first : first + step]
-                yield Unit(
-                    len(some) * self._plan.block_nbytes,
-                    partial(self._load, some, is_last=first + step >= len(boxes)),
-                )
+            if not local:
+                # requests wait side by side
+                for place, box in enumerate(boxes):
+                    piece = _Piece([box], is_last=place + 1 == len(boxes))
+                    yield Unit(nbytes, partial(self._load, [piece]))
+                continue
+            # windows that wait for each other's places would wait for ever
+            if several and n + len(boxes) > min(self._spare, _UNIT_NBYTES // nbytes):
+                yield Unit(n * nbytes, partial(self._load, several))
+                several, n = [], 0
+            several.append(_Piece(boxes, is_last=True))
+            n += len(boxes)
+        if several:
+            yield Unit(n * nbytes, partial(self._load, several))
 
-    def _load(self, boxes: list[Box], *, is_last: bool) -> _Part:
-        slots = []
-        nchunks = 0
-        for box in boxes:
-            # the account has let this block in, so there is a slot
-            slot = self._free.pop()
-            slots.append(slot)
-            nchunks += self._plan.nchunks(box)
-            for placement, room in zip(self._plan.dealt, self._boxes, strict=True):
-                region = placement.region(box)
-                part = tuple(slice(0, n) for n in region.box_shape)
-                read_into(placement.layout, region, room[slot][part])
-        return _Part(slots, boxes, nchunks, is_last)
+    def _load(self, pieces: list[_Piece]) -> list[_Part]:
+        plan = self._plan
+        parts = []
+        for piece in pieces:
+            slots = []
+            for box in piece.boxes:
+                # the account has let this block in, so there is a slot
+                slots.append(self._free.pop())
+                for placement, room in zip(plan.dealt, self._boxes, strict=True):
+                    region = placement.region(box)
+                    part = tuple(slice(0, n) for n in region.box_shape)
+                    read_into(placement.layout, region, room[slots[-1]][part])
+            parts.append(_Part(piece, slots, sum(map(plan.nchunks, piece.boxes))))
+        return parts
 
     def _read_whole(self, placement: Placement) -> NDArray[Any]:
         shape = placement.grid.shape
