@@ -180,3 +180,12 @@ def test_there_are_no_batches_behind_the_last() -> None:
     with pytest.raises(ValueError, match="the stream has 6 batches, not 7"):
         stream.after(7)
     assert stream_samples([layout], 4, epochs=None).after(300).epoch == 100
+
+
+@pytest.mark.parametrize("shuffle", ["none", "window", "global"])
+def test_a_state_behind_the_end_of_an_epoch_is_refused(shuffle: Any) -> None:
+    array = zlab.create_array({}, data=np.arange(30), chunks=5)
+    stream = stream_samples([array.layout], 4, shuffle=shuffle, seed=0)
+    state = stream.start.moved(1, (31,) * stream.lanes)
+    with pytest.raises(ValueError, match="the state is behind the end of its epoch"):
+        stream.at(state)

@@ -210,3 +210,16 @@ def test_a_host_without_a_part_of_the_last_batch_goes_on_with_its_next_epoch(
             assert batch.arrays[0].tolist() == batch.indices.tolist()
             seen += batch.indices.tolist()
     assert sorted(seen) == sorted(3 * list(range(3 * n)))
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("windows", [None, {0: 2}])
+def test_samples_without_elements_come_as_others_do(
+    shuffle: Shuffle, windows: dict[int, int] | None
+) -> None:
+    array = zlab.create_array(MemoryStore(), shape=(6, 0), dtype="float32", chunks=(2, 1))
+    stream = stream_samples([array.layout], 4, shuffle=shuffle, windows=windows, seed=0)
+    batches = list(stream)
+    assert sum(len(batch.indices) for batch in batches) == stream.nsamples
+    for batch in batches:
+        assert batch.arrays[0].shape == (len(batch.indices), *stream.sample_shapes[0])
