@@ -41,6 +41,8 @@ def test_names() -> None:
         "cache.miss",
         "cache.evict",
         "store.retry",
+        "store.cached",
+        "store.hedge",
         "stream.start",
         "stream.progress",
         "stream.stop",

@@ -13,11 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from zlab.errors import StoreError
 from zlab.stores.base import redact
+from zlab.stores.hedged import check_after
 from zlab.stores.limits import Limits
 from zlab.stores.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from zlab.stores.hedged import HedgeAfter
 
 Scheme: TypeAlias = Literal["s3", "gs", "az", "http"]
 
@@ -105,6 +108,7 @@ class CloudOptions:
         timeouts: How long is waited.
         retry: What is tried again; `"off"` for nothing.
         limits: Bounds of what is asked for at once.
+        hedge_s: Seconds after which a read is asked for once more, or such as `"p95"`.
         other: Options of obstore's, by its names.
     """
 
@@ -128,7 +132,12 @@ class CloudOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits | None = None
+    hedge_s: HedgeAfter | None = None
     other: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.hedge_s is not None:
+            check_after(self.hedge_s)
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from zlab.memory import Buffer
     from zlab.stores.base import ByteRange, Entry, Listing, Store
+    from zlab.stores.hedged import HedgeAfter
 
 _LIMITS = ("requests", "requests_per_s", "nbytes")
 _TIMEOUTS = ("connect_s", "idle_s", "total_s")
@@ -31,11 +32,13 @@ class Policy(NamedTuple):
         retry: What is tried again.
         limits: Bounds of what is asked for at once.
         timeouts: How long is waited.
+        hedge_s: When a read is asked for once more.
     """
 
     retry: RetryPolicy = RetryPolicy()
     limits: Limits | None = None
     timeouts: Timeouts = Timeouts()
+    hedge_s: HedgeAfter | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> Self:
@@ -48,7 +51,8 @@ class Policy(NamedTuple):
         retry = RetryPolicy.parse(options.pop("retry", None))
         limits = {name: options.pop(name) for name in _LIMITS if name in options}
         timeouts = {name: options.pop(name) for name in _TIMEOUTS if name in options}
-        return cls(retry, Limits(**limits) if limits else None, Timeouts(**timeouts))
+        bounds = Limits(**limits) if limits else None
+        return cls(retry, bounds, Timeouts(**timeouts), options.pop("hedge_s", None))
 
 
 @final
@@ -168,6 +172,7 @@ def under_policy(store: FsspecStore, policy: Policy | None = None) -> Store:
         read_only=store.read_only,
         retry=policy.retry,
         limits=policy.limits,
+        hedge_s=policy.hedge_s,
     )
 
 

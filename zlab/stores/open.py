@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from zlab.errors import MissingExtraError, StoreError
 from zlab.plugins import Registry
 from zlab.stores.base import Store, redact
+from zlab.stores.cached import Caching
 from zlab.stores.cloud import Cloud, is_cloud
 from zlab.stores.fsspec import FsspecStore, is_filesystem, is_local, is_mapper, knows_scheme
 from zlab.stores.local import LocalStore
@@ -60,7 +61,8 @@ def store_from(
             (filesystem, path); a store of zarr-python, icechunk's included; a store, which is
             returned as it is.
         mode: `"r"` gives a read-only store; `"r"` and `"r+"` need the place to exist.
-        storage_options: For the filesystem of a URL.
+        storage_options: For the filesystem of a URL; `cache_dir`, `cache_nbytes` and `cache_age_s`
+            keep what is read of any, see `zlab.stores.cached`.
 
     Raises:
         StoreNotFoundError: There is no such directory or archive.
@@ -148,6 +150,13 @@ def _from_text(
 
 
 def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -> Store:
+    options = dict(storage_options or {})
+    caching = Caching.take(options)
+    store = _uncached(url, options, mode)
+    return store if caching is None else caching.around(store)
+
+
+def _uncached(url: str, options: dict[str, Any], mode: Mode) -> Store:
     scheme, mark, _ = url.partition("://")
     if mark and "::" not in scheme and not knows_scheme(scheme):
         found = schemes.make(
@@ -155,11 +164,10 @@ def _from_url(url: str, storage_options: Mapping[str, Any] | None, mode: Mode) -
             url,
             read_only=mode == "r",
             create=mode not in ("r", "r+"),
-            storage_options=storage_options or {},
+            storage_options=options,
         )
         if found is not None:
             return found
-    options = dict(storage_options or {})
     engine = options.pop("engine", None)
     if engine not in (None, "obstore", "fsspec"):
         msg = f"engine must be 'obstore' or 'fsspec', not {engine!r}"
@@ -186,6 +194,7 @@ def _remote(url: str, options: dict[str, Any], mode: Mode, *, required: bool) ->
         read_only=mode == "r",
         retry=cloud.options.retry,
         limits=cloud.options.limits,
+        hedge_s=cloud.options.hedge_s,
     )
 
 

@@ -435,6 +435,47 @@ class StoreRetry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreCached:
+    """A store that keeps what it reads was asked for an object, or for a range of one.
+
+    Attributes:
+        store: The store's name.
+        key: Of the object.
+        outcome: Whether the bytes came from the cache without a request, from there after the
+            storage had said that they are current, or from the storage.
+        nbytes: Bytes that were asked for.
+    """
+
+    name: ClassVar[str] = "store.cached"
+
+    store: str
+    key: str
+    outcome: Literal["hit", "unchanged", "miss"]
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHedge:
+    """A read that was not answered in time was asked for once more.
+
+    Attributes:
+        store: The store's name.
+        key: Of the object.
+        wait_s: Seconds after which it was.
+        duration_s: Seconds until one of the two had answered.
+        won: Whether the second one answered first.
+    """
+
+    name: ClassVar[str] = "store.hedge"
+
+    store: str
+    key: str
+    wait_s: float
+    duration_s: float
+    won: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StreamStart:
     """A stream was asked for its first item.
 
@@ -768,6 +809,8 @@ Event: TypeAlias = (
     | CacheMiss
     | CacheEvict
     | StoreRetry
+    | StoreCached
+    | StoreHedge
     | StreamStart
     | StreamProgress
     | StreamStop
