@@ -219,6 +219,23 @@ def test_a_cast_is_numpys() -> None:
         zlab.jax.to_array(days, dtype="float32")
 
 
+@pytest.mark.parametrize(("time", "says"), [("NaT", "NaT"), ("2200-01-01", "7258118400")])
+def test_times_are_not_wrapped(time: str, says: str) -> None:
+    seconds = zlab.create_array({}, data=np.array(["1970-01-03", time], "M8[s]"), chunks=1)
+    with pytest.raises(DataTypeError, match=f"int32 cannot hold {says} of datetime64"):
+        zlab.jax.to_array(seconds, dtype="int32")
+    with pytest.raises(DataTypeError, match=f"int32 cannot hold {says} of datetime64"):
+        list(zlab.jax.batches(seconds, 2, dtype="int32"))
+
+
+def test_no_imaginary_part_is_lost() -> None:
+    array = zlab.create_array({}, data=np.arange(3) * 1j)
+    with pytest.raises(DataTypeError, match="complex128, and dtype='float32' has no imaginary"):
+        zlab.jax.to_array(array, dtype="float32")
+    with pytest.raises(DataTypeError, match="complex128, and dtype='bool' has no imaginary"):
+        zlab.jax.batches(array, 2, dtype="bool")
+
+
 @pytest.mark.parametrize(
     ("dtype", "says"),
     [

@@ -101,6 +101,9 @@ def chosen_dtype(dtype: np.dtype[Any], wanted: object, what: str) -> np.dtype[An
     if wanted is None:
         return checked_dtype(dtype, what)
     target = checked_dtype(np.dtype(wanted), f"dtype= for {what}")  # type: ignore[call-overload]
+    if dtype.kind == "c" and target.kind != "c":
+        msg = f"{what} is {dtype}, and dtype={target.name!r} has no imaginary part"
+        raise DataTypeError(msg, hint="Take it in a transform=: batch.real, or abs(batch)")
     if (
         is_number(dtype)
         or (dtype.kind in "Mm" and target.kind in "iu")
@@ -167,12 +170,31 @@ def convert_into(out: NDArray[Any], array: NDArray[Any]) -> None:
     Args:
         out: Written to; of the array's shape and a dtype from `chosen_dtype`.
         array: Numbers, times or pairs of small floats.
+
+    Raises:
+        DataTypeError: Times are outside the range of the whole numbers. NumPy would wrap them, and
+            have a missing one be 0.
     """
+    if array.dtype.kind in "Mm" and array.size and out.dtype != np.int64:
+        _check_times(array.astype(np.int64), out.dtype, array.dtype)
     if _is_pair(array.dtype):
         np.copyto(out.real, array["real"], casting="unsafe")
         np.copyto(out.imag, array["imag"], casting="unsafe")
     else:
         np.copyto(out, array, casting="unsafe")
+
+
+def _check_times(numbers: NDArray[np.int64], target: np.dtype[Any], dtype: np.dtype[Any]) -> None:
+    low, high = int(numbers.min()), int(numbers.max())
+    limits = jnp.iinfo(target)
+    if limits.min <= low and high <= limits.max:
+        return
+    missing = np.iinfo(np.int64).min
+    worst = "NaT" if low == missing else f"{low if low < limits.min else high}"
+    raise DataTypeError(
+        f"{target.name} cannot hold {worst} of {dtype}",
+        hint="Ask for dtype='int64' with 64 bits switched on, or use a transform=",
+    )
 
 
 _USER_DEFINED = 2  # what NumPy calls the small floats and integers of ml_dtypes
