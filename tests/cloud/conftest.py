@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -66,10 +67,12 @@ def _web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
 
 def _make_bucket(scheme: str, port: int, name: str) -> None:
     if scheme == "az":
+        from azure.core.exceptions import ResourceExistsError
         from azure.storage.blob import BlobServiceClient
 
         options = access("az", f"http://127.0.0.1:{port}")
-        with BlobServiceClient(options["endpoint"], credential=AZURE_KEY) as client:
+        client = BlobServiceClient(options["endpoint"], credential=AZURE_KEY)
+        with client, suppress(ResourceExistsError):  # one that has a name
             client.create_container(name)
         return
     request = Request(
@@ -79,8 +82,8 @@ def _make_bucket(scheme: str, port: int, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Bucket]]:
-    """Makes a new bucket of a scheme. Its server starts with the first one."""
+def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bucket]]:
+    """Makes a new bucket of a scheme, with a name if need be. Its server starts with the first."""
     proxies: list[FaultProxy] = []
 
     @cache
@@ -101,15 +104,15 @@ def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Bucket
         proxy.__enter__()
         return proxy, port, folder
 
-    def make(scheme: str) -> Bucket:
+    def make(scheme: str, name: str | None = None) -> Bucket:
         proxy, port, folder = proxy_of(scheme)
         proxy.fail()
         proxy.limit = None
-        name = f"bucket-{next(_numbers)}"
+        name = name or f"bucket-{next(_numbers)}"
         if folder is None:
             _make_bucket(scheme, port, name)
         else:
-            (folder / name).mkdir()
+            (folder / name).mkdir(exist_ok=True)
         # generations are the double's own: nobody goes past it
         direct = access(scheme, proxy.url if scheme == "gs" else f"http://127.0.0.1:{port}")
         return Bucket(scheme, name, proxy, folder, direct)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from zlab.errors import StoreError
 from zlab.stores.base import redact
+from zlab.stores.credentials import InUtc
 from zlab.stores.hedged import check_after
 from zlab.stores.limits import Limits
 from zlab.stores.retry import RetryPolicy
@@ -289,7 +290,7 @@ class Cloud:
         if options.anonymous:
             config["skip_signature"] = True
         if options.credential_provider is not None:
-            config["credential_provider"] = options.credential_provider
+            config["credential_provider"] = InUtc(options.credential_provider)
         match self.scheme:
             case "s3":
                 config |= {

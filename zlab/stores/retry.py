@@ -81,7 +81,7 @@ class RetryPolicy:
                 msg = f"retry has no {unknown[0]!r}; there are {', '.join(known)}"
                 raise ValueError(msg)
             return cls(**value)
-        msg = f"retry must be 'off', a zlab.RetryPolicy or a mapping, not {type(value).__name__}"
+        msg = f"retry must be 'off', {{'attempts': 3}} or the like, not {type(value).__name__}"
         raise TypeError(msg)
 
     def wait_s(
