@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zlab
-from zlab.errors import ChunkReadError, DataTypeError, NodeNotFoundError
+from zlab.errors import ChunkReadError, DataTypeError, NodeNotFoundError, StoreError
 from zlab.stores.memory import MemoryStore
 from zlab.testing import CountingStore
 
@@ -391,6 +391,45 @@ def test_a_grid_of_10_to_the_12_is_not_walked() -> None:
     array = zlab.create_array({}, path="x", shape=(10**12,), chunks=1, dtype="i1")
     table = zlab.polars.scan(array)
     assert table.head(3).collect()["x"].to_list() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("chunks", [1, 7, 1000])
+def test_positions_choose_among_10_to_the_12(chunks: int) -> None:
+    shape = (10**12, 3)
+    array = zlab.create_array({}, path="x", shape=shape, chunks=(chunks, 2), dtype="i1")
+    last = 10**12 - 1
+    array[last, 1] = 5
+    table = zlab.polars.scan(array)
+    first, second = pl.col("dim_0"), pl.col("dim_1")
+    far = (first >= last) | (first == 8)
+    assert table.filter(far).collect().rows() == [
+        *[(8, n, 0) for n in range(3)],
+        *[(last, n, 5 * (n == 1)) for n in range(3)],
+    ]
+    assert table.filter(far & (second == 1) & (pl.col("x") > 4)).collect().rows() == [(last, 1, 5)]
+    assert table.filter(first < 0).collect().height == 0
+
+
+def test_statistics_that_cannot_be_used_are_told_of_and_all_is_read() -> None:
+    class Unlisted(MemoryStore):
+        lists = True
+
+        def list(self, prefix: str = "") -> Any:
+            if not self.lists:
+                raise StoreError("the objects cannot be listed", store=self.name)
+            return super().list(prefix)
+
+    store = Unlisted()
+    array = zlab.create_array(store, path="x", data=np.arange(6), chunks=2)
+    zlab.stats.build(array)
+    high = zlab.polars.scan(array).filter(pl.col("x") > 3)
+    store.lists = False
+    with pytest.warns(RuntimeWarning, match="statistics of 'x' cannot be used.*cannot be listed"):
+        assert high.collect()["x"].to_list() == [4, 5]
+    store.lists = True
+    store.put("x/" + zlab.stats.KEY, b"")
+    with pytest.warns(RuntimeWarning, match="cannot be understood"):
+        assert high.collect()["x"].to_list() == [4, 5]
 
 
 MEMORY = """

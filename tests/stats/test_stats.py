@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import Any, Literal
 
 import numpy as np
@@ -165,6 +166,29 @@ def test_those_of_another_array_are_not_believed() -> None:
     with pytest.raises(MetadataError, match="cannot be understood") as caught:
         zlab.stats.read(other)
     assert "zlab.stats.drop" in str(caught.value)
+
+
+def test_damaged_statistics_are_told_apart_from_none_and_built_anew() -> None:
+    store = MemoryStore()
+    array = zlab.create_array(store, data=np.arange(4), chunks=2)
+    zlab.stats.build(array)
+    good = bytes(store.mapping[zlab.stats.KEY])
+    with np.load(io.BytesIO(good)) as file:
+        columns = dict(file)
+    shorter = io.BytesIO()
+    np.savez(shorter, **columns | {"max": columns["max"][:1]})
+    flipped = [
+        good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :] for at in range(0, len(good), 97)
+    ]
+    for bad in (b"", b"PK", good[:-1], shorter.getvalue(), *flipped):
+        store.put(zlab.stats.KEY, bad)
+        try:
+            found = zlab.stats.read(array)
+        except MetadataError as error:
+            assert "cannot be understood" in str(error)  # noqa: PT017  some flips change nothing
+        else:
+            assert found is None or found.max.tolist() == [1, 3]
+        assert zlab.stats.build(array).max.tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("dtype", ["complex64", [("a", "i4")], "S3"])

@@ -89,6 +89,15 @@ def edges_of(axis: Axis, numbers: range) -> NDArray[np.int64]:
     return np.minimum(edges, axis.length)
 
 
+def ends_of(axis: Axis, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where some blocks of an axis begin, and where they end."""
+    if isinstance(axis, RegularAxis):
+        starts = numbers * axis.chunk
+        return starts, np.minimum(starts + axis.chunk, axis.length)
+    edges = edges_of(axis, range(axis.nchunks))
+    return edges[numbers], edges[numbers + 1]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Wanted:

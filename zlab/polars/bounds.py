@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from zlab.stats import ChunkStats
 
 
-def position_bounds(edges: NDArray[np.int64]) -> Bounds:
-    """Bounds of positions along an axis that is cut at some edges.
+def position_bounds(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Bounds:
+    """Bounds of positions in parts of an axis.
 
     Args:
-        edges: Where each part begins, and where the last one ends.
+        starts: Where each part begins.
+        stops: Where it ends.
     """
-    n = len(edges) - 1
-    low, high = pl.Series("", edges[:-1]), pl.Series("", edges[1:] - 1)
+    n = len(starts)
+    low, high = pl.Series("", starts), pl.Series("", stops - 1)
     return Bounds(low, high, np.ones(n, np.bool_), np.ones(n, np.bool_), np.zeros(n, np.bool_))
 
 

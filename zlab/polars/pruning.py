@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from math import prod
@@ -12,8 +13,9 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from zlab import stats
-from zlab.errors import DataTypeError
-from zlab.polars.blocks import edges_of
+from zlab.errors import DataTypeError, MetadataError, StoreError
+from zlab.grid.grid import RegularAxis
+from zlab.polars.blocks import edges_of, ends_of
 from zlab.polars.bounds import flag_bounds, position_bounds, value_bounds
 from zlab.polars.columns import column
 from zlab.polars.predicates import concatenated, parse_predicate, taken
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zlab.array import Array
+    from zlab.grid import Grid
     from zlab.polars.blocks import Wanted
     from zlab.polars.columns import ColumnType
     from zlab.polars.predicates import Bounds, Parsed, Predicate
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from zlab.stats import ChunkStats
 
 _MOST_ALONG = 1 << 22  # blocks of an axis of which bounds are looked at
+_GROUPS = 1 << 16  # into which the blocks of a longer axis are put first
+_MOST_NUMBERED = 2**63 - 1
 _MOST = 1 << 24  # blocks in all that are looked at one by one
 _AT_ONCE = 1 << 17
 _PIECE = 1 << 20  # coordinates that are looked at together
@@ -59,43 +64,83 @@ def prune(
     valued = [name for name, (_, found) in coordinates.items() if found.values is not None]
     parsed = parse_predicate(predicate, schema, valued)
     tree = parsed.tree
-    if not tree.columns or not wanted.stop:
+    if not tree.columns or not wanted.stop or wanted.grid.nchunks > _MOST_NUMBERED:
         return wanted
-    along = _along_axes(wanted, parsed, coordinates, kinds)
-    kept = [np.arange(r.start, r.stop) for r in wanted.box]
+    numbers = [_candidates(axis, wanted, tree, coordinates) for axis in range(len(wanted.box))]
+    if max(map(len, numbers), default=0) > _MOST:
+        return wanted
+    candidates = [np.asarray(each) for each in numbers]
+    along = _along_axes(wanted.grid, candidates, parsed, coordinates, kinds)
+    kept = [np.arange(len(each)) for each in candidates]
     for axis in {axis for axis, _ in along.values()}:
         here = {name: bounds for name, (of, bounds) in along.items() if of == axis}
-        kept[axis] = np.flatnonzero(tree.may_match(len(wanted.box[axis]), here))
-    if prod(len(numbers) for numbers in kept) > _MOST:
+        kept[axis] = np.flatnonzero(tree.may_match(len(candidates[axis]), here))
+    if prod(map(len, kept)) > _MOST:
         return wanted
     known = _statistics(arrays, tree, kinds)
     box = tuple(
-        range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0)
-        for numbers in kept
+        range(int(each[places[0]]), int(each[places[-1]]) + 1) if len(places) else range(0)
+        for each, places in zip(candidates, kept, strict=True)
     )
-    numbers = _places(wanted, kept, box, tree, along, known, kinds)
-    return replace(wanted, box=box, numbers=numbers)
+    places = _places(wanted, candidates, kept, box, tree, along, known, kinds)
+    return replace(wanted, box=box, numbers=places)
+
+
+def _candidates(
+    axis: int,
+    wanted: Wanted,
+    predicate: Predicate,
+    coordinates: Mapping[str, tuple[int, Coordinate]],
+) -> range | NDArray[np.int64]:
+    """The blocks along an axis that are looked at; of very many those that positions leave.
+
+    Many blocks that lie beside each other are looked at as one first.
+    """
+    numbers, cut = wanted.box[axis], wanted.grid.axes[axis]
+    names = [
+        name
+        for name in predicate.columns & coordinates.keys()
+        if coordinates[name][0] == axis and coordinates[name][1].values is None
+    ]
+    if len(numbers) <= _MOST_ALONG or not names or not isinstance(cut, RegularAxis):
+        return numbers
+    # groups of a power of two, then the halves, or smaller parts, of those that are left
+    size = 1 << (-(-len(numbers) // _GROUPS) - 1).bit_length()
+    groups = np.arange(0, len(numbers), size)
+    while True:
+        stops = np.minimum((groups + size) * cut.chunk, cut.length)
+        bounds = position_bounds(groups * cut.chunk, stops)
+        groups = groups[predicate.may_match(len(groups), dict.fromkeys(names, bounds))]
+        if size == 1:
+            return groups
+        if 2 * len(groups) > _MOST_ALONG:
+            return numbers
+        parts = min(size, 2 << (_GROUPS // max(1, len(groups))).bit_length())
+        size //= parts
+        groups = (groups[:, None] + np.arange(parts) * size).reshape(-1)
+        groups = groups[groups < len(numbers)]
 
 
 def _along_axes(
-    wanted: Wanted,
+    grid: Grid,
+    candidates: list[NDArray[np.int64]],
     parsed: Parsed,
     coordinates: Mapping[str, tuple[int, Coordinate]],
     kinds: Mapping[str, ColumnType],
 ) -> AxisBounds:
-    """Bounds in each block along its axis of what the predicate asks about coordinates."""
+    """Bounds in the blocks along each axis of what the predicate asks about coordinates."""
     found: AxisBounds = {}
     for name in parsed.tree.columns:
         coordinate_name, expr = parsed.flags.get(name, (name, None))
         if coordinate_name not in coordinates:
             continue
         axis, coordinate = coordinates[coordinate_name]
-        if len(wanted.box[axis]) > _MOST_ALONG:
+        if len(candidates[axis]) > _MOST_ALONG:
             continue
-        edges = edges_of(wanted.grid.axes[axis], wanted.box[axis])
         if coordinate.values is None:
-            found[name] = axis, position_bounds(edges)
+            found[name] = axis, position_bounds(*ends_of(grid.axes[axis], candidates[axis]))
         elif expr is not None:
+            edges = edges_of(grid.axes[axis], range(grid.axes[axis].nchunks))
             # an error of the predicate is raised by the rows that it meets, if it meets them
             with suppress(PolarsError, DataTypeError):
                 kind = kinds[coordinate_name]
@@ -138,6 +183,11 @@ def _statistics(
             statistics = stats.read(array)
         except DataTypeError:
             continue
+        except (MetadataError, StoreError) as error:
+            # damaged, or in a store that cannot be listed: what they would save is read
+            text = f"statistics of {name!r} cannot be used, and more is read: {error}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            continue
         if statistics is not None:
             found[name] = statistics
     return found
@@ -145,6 +195,7 @@ def _statistics(
 
 def _places(
     wanted: Wanted,
+    candidates: list[NDArray[np.int64]],
     kept: list[NDArray[np.int64]],
     box: tuple[range, ...],
     predicate: Predicate,
@@ -158,12 +209,13 @@ def _places(
     for start in range(0, prod(shape), _AT_ONCE):
         at = np.arange(start, min(start + _AT_ONCE, prod(shape)))
         inside = np.unravel_index(at, shape) if shape else ()
-        coords = [numbers[part] for numbers, part in zip(kept, inside, strict=True)]
+        looked_at = [each[part] for each, part in zip(kept, inside, strict=True)]
+        coords = [each[part] for each, part in zip(candidates, looked_at, strict=True)]
         chunks, here = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
         for number, n, r in zip(coords, wanted.grid.shape, box, strict=True):
             chunks = chunks * n + number
             here = here * len(r) + (number - r.start)
-        bounds = {name: taken(one, coords[axis]) for name, (axis, one) in along.items()}
+        bounds = {name: taken(one, looked_at[axis]) for name, (axis, one) in along.items()}
         for name, statistics in known.items():
             try:
                 bounds[name] = value_bounds(statistics, chunks, kinds[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from zlab.array import Array
 from zlab.config import settings
 from zlab.engine.inventory import stored_versions
 from zlab.engine.nodes import join
-from zlab.errors import MemoryBudgetError, StoreError
+from zlab.errors import MemoryBudgetError, MetadataError, StoreError
 from zlab.stats.measure import comparable, measure
 from zlab.stats.table import (
     KEY,
@@ -173,10 +174,12 @@ def _key(layout: ArrayLayout) -> str:
 
 
 def _load(layout: ArrayLayout, dtype: np.dtype[Any]) -> Stored:
+    """What an earlier build left; nothing where it is damaged, as it is replaced."""
     data = layout.node_store.get(_key(layout))
-    stored = None if data is None else parse_stats(layout, data, _key(layout))
-    if stored is not None:
-        return stored
+    with suppress(MetadataError):
+        stored = None if data is None else parse_stats(layout, data, _key(layout))
+        if stored is not None:
+            return stored
     tags = Tags(np.zeros(0, np.int64), np.zeros(0, np.uint64))
     return Stored(layout.metadata.shape, tags, Rows.empty(0, dtype))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
@@ -295,11 +294,20 @@ def parse_stats(layout: ArrayLayout, data: Buffer, key: str) -> Stored | None:
                 return None
             columns = {name: file[name] for name in _COLUMNS}
             shape = tuple(int(n) for n in header["shape"])
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        columns |= {name: columns[name].astype(dtype) for name in ("min", "max")}
+        tags = Tags(columns.pop("objects"), columns.pop("tags"))
+        stored = Stored(shape, tags, Rows(**columns))
+        _check_lengths(stored)
+    except Exception as error:  # of NumPy's and zipfile's many, for bytes that are none of theirs
         raise _broken(layout, key) from error
-    columns |= {name: columns[name].astype(dtype) for name in ("min", "max")}
-    tags = Tags(columns.pop("objects"), columns.pop("tags"))
-    return _moved(layout, Stored(shape, tags, Rows(**columns)))
+    return _moved(layout, stored)
+
+
+def _check_lengths(stored: Stored) -> None:
+    for table in (stored.tags, stored.rows):
+        if any(column.shape != (len(table[0]),) for column in table):
+            msg = "columns of different lengths"
+            raise ValueError(msg)
 
 
 def _broken(layout: ArrayLayout, key: str) -> MetadataError:
