@@ -183,10 +183,18 @@ async def test_hidden_paths_are_not_served(get_json: Any, root: Path) -> None:
 
 
 async def test_urls_are_refused_with_a_reason(get_json: Any) -> None:
-    for url in ("s3://bucket/a.zarr", "file:///etc", "memory://x", "zip::file:///etc/a.zip"):
+    expected = {
+        "file:///etc": "OutsideRootError",
+        "memory://x": "KernelOnlyError",
+        "ftp://example.org/a.zarr": "UrlNotAllowedError",
+        "zip::file:///etc/a.zip": "UrlNotAllowedError",
+        "simplecache::https://example.org/a.zarr": "UrlNotAllowedError",
+        "reference://::https://example.org/a.json": "UrlNotAllowedError",
+    }
+    for url, reason in expected.items():
         status, body = await get_json("node", store=url)
-        assert (status, body["reason"]) == (403, "UrlNotAllowedError")
-        assert "allowed_urls" in body["hint"]
+        assert (status, body["reason"]) == (403, reason), url
+        assert body["hint"]
 
 
 class TestAllowedUrls:
@@ -205,6 +213,8 @@ class TestAllowedUrls:
         status, body = await get_json("node", store="memory://zlab-allowed/a.zarr")
         assert (status, body["array"]["shape"]) == (200, [4])
         status, body = await get_json("node", store="memory://zlab-other/a.zarr")
+        assert (status, body["reason"]) == (403, "KernelOnlyError")
+        status, body = await get_json("node", store="https://example.org/a.zarr")
         assert (status, body["reason"]) == (403, "UrlNotAllowedError")
 
 
@@ -478,15 +488,18 @@ async def test_a_fault_of_the_server_is_said_without_its_inside(
 async def test_the_extension_is_found_and_enabled(jp_serverapp: Any) -> None:
     assert jp_serverapp.extension_manager.extensions["zlab"].enabled
     app = jp_serverapp.web_app.settings["zlab"]
-    assert app.allowed_urls == []
+    assert app.allowed_urls == ["*"]
+    assert app.extra_roots == app.allowed_private == []
     assert {name for name in app.traits(config=True) if name.startswith(("max_", "search_"))} == {
         "max_chunks",
         "max_document_nbytes",
         "max_nodes",
         "max_reads",
+        "max_remote_nbytes",
         "max_reply_nbytes",
         "max_seconds",
         "max_sorted",
+        "max_waiting",
         "search_depth",
         "search_directories",
         "search_seconds",

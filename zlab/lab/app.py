@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Float, Int, List, Unicode
+from traitlets import Float, Int, List, TraitError, Unicode, default, validate
 
+from zlab.lab.addresses import Addresses
 from zlab.lab.find import Bounds
 from zlab.lab.handlers import HANDLERS
+from zlab.lab.paths import ANY
 from zlab.lab.reading import Readers
 from zlab.lab.roots import Access, Roots
+
+if TYPE_CHECKING:
+    from traitlets.utils.bunch import Bunch
+
+    from zlab.lab.find import FoundStore
+
+# of these identity providers all who are let in are one user, by a token, password or hub
+_SINGLE_USER = ("jupyter_server.", "jupyterhub.")
 
 
 class ZLabApp(ExtensionApp):
@@ -25,10 +36,21 @@ class ZLabApp(ExtensionApp):
     extension_url = "/zlab"
     load_other_extensions = True
 
+    extra_roots = List(
+        Unicode(),
+        help="Folders besides the server's root whose stores are served, as absolute paths.",
+    ).tag(config=True)
     allowed_urls = List(
         Unicode(),
-        help="Beginnings of the URLs that may be opened, with this server's credentials. None by "
-        "default.",
+        help="Beginnings of the URLs that may be opened, with this server's credentials; '*' is "
+        "every URL of S3, Google, Azure and web servers, and the default where the server has one "
+        "user. Where an identity provider of another make tells users apart, it is none.",
+    ).tag(config=True)
+    allowed_private = List(
+        Unicode(),
+        help="Private, loopback and link-local addresses that remote stores may be asked at: "
+        "addresses, ranges ('10.0.0.0/8'), or names of hosts, which are then trusted with any "
+        "address. None by default.",
     ).tag(config=True)
     max_nodes = Int(1000, min=1, help="Nodes on one page of a tree.").tag(config=True)
     max_sorted = Int(
@@ -44,8 +66,14 @@ class ZLabApp(ExtensionApp):
         64 << 20, min=1, help="Bytes of a metadata document that is read."
     ).tag(config=True)
     max_reply_nbytes = Int(32 << 20, min=1, help="Bytes of a reply.").tag(config=True)
+    max_remote_nbytes = Int(
+        256 << 20, min=1, help="Bytes that a request may receive from a remote store."
+    ).tag(config=True)
     max_seconds = Float(30.0, min=0.001, help="Seconds that a request may take.").tag(config=True)
     max_reads = Int(4, min=1, help="Requests of one user that are worked on at a time.").tag(
+        config=True
+    )
+    max_waiting = Int(100, min=0, help="Requests of one user that may wait for their turn.").tag(
         config=True
     )
     kept_roots = Int(16, min=0, help="Stores of which the root's metadata are kept.").tag(
@@ -60,10 +88,33 @@ class ZLabApp(ExtensionApp):
         config=True
     )
 
+    @default("allowed_urls")
+    def _allowed_by_default(self) -> list[str]:
+        server = self.serverapp
+        provider = None if server is None else server.identity_provider
+        return [ANY] if type(provider).__module__.startswith(_SINGLE_USER) else []
+
+    @validate("extra_roots")
+    def _check_roots(self, proposal: Bunch) -> list[str]:
+        roots: list[str] = proposal["value"]
+        for root in roots:
+            if not Path(root).expanduser().is_absolute():
+                raise TraitError(f"extra_roots takes absolute paths, not {root!r}")
+        return roots
+
+    @validate("allowed_private")
+    def _check_private(self, proposal: Bunch) -> list[str]:
+        entries: list[str] = proposal["value"]
+        try:
+            Addresses.parse(entries)
+        except ValueError as error:
+            raise TraitError(str(error)) from error
+        return entries
+
     @cached_property
     def readers(self) -> Readers:
         """The threads that requests run in."""
-        return Readers(self.max_reads, self.max_seconds)
+        return Readers(self.max_reads, self.max_seconds, self.max_waiting)
 
     @cached_property
     def roots(self) -> Roots:
@@ -79,6 +130,9 @@ class ZLabApp(ExtensionApp):
             allow_hidden=contents.allow_hidden,
             allowed_urls=tuple(self.allowed_urls),
             max_document_nbytes=self.max_document_nbytes,
+            extra_roots=tuple(Path(one).expanduser() for one in self.extra_roots),
+            addresses=Addresses.parse(self.allowed_private),
+            max_remote_nbytes=self.max_remote_nbytes,
         )
         return Roots(access, self.kept_roots)
 
@@ -101,6 +155,23 @@ class ZLabApp(ExtensionApp):
             return (Path("~") / root.relative_to(home)).as_posix()
         return root.as_posix()
 
+    def found(self, store: FoundStore, above: str) -> dict[str, Any]:
+        """A store as the wire has it.
+
+        Args:
+            store: What was found.
+            above: The extra root that it was found in, `""` for the server's root.
+        """
+        path = "/".join(part for part in (above.rstrip("/"), store.path) if part)
+        return {
+            "id": path,
+            "name": self.name_of(path, ""),
+            "path": path,
+            "kind": "found",
+            "node": store.node,
+            "zarr_format": store.zarr_format,
+        }
+
     def name_of(self, store: str, path: str) -> str:
         """What a node is called: the last part of its path, or of its store's."""
         last = path.rpartition("/")[2] or store.rstrip("/").rpartition("/")[2]
@@ -111,5 +182,6 @@ class ZLabApp(ExtensionApp):
         self.handlers.extend((rf"/zlab/api/{name}", kind) for name, kind in HANDLERS.items())
 
     async def stop_extension(self) -> None:
-        """Lets the threads go."""
+        """Lets the threads and connections go."""
         self.readers.close()
+        self.roots.close()

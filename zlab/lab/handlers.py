@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http.client import responses
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from zlab.array import Array
-from zlab.errors import NodeNotFoundError
+from zlab.errors import NodeNotFoundError, ZlabError
 from zlab.lab import find
 from zlab.lab.describe import describe, find_node, list_members, row_of
 from zlab.lab.paths import split_path
-from zlab.lab.query import Query
+from zlab.lab.query import Query, without_secrets
+from zlab.lab.reading import Errand
 from zlab.lab.reply import format_error, format_json, format_refusal, status_of
+from zlab.stores.base import redact
 from zlab.tools.chunk_plane import cut_plane, encode_plane, plan_cut, read_sizes
 
 if TYPE_CHECKING:
@@ -33,6 +36,21 @@ class ZLabHandler(APIHandler):
 
     auth_resource = AUTH_RESOURCE
 
+    def initialize(self) -> None:
+        """Begins, before anything is logged of the request."""
+        # Jupyter logs what was asked for; the parameters are parsed already
+        self.request.uri = without_secrets(self.request.uri or "")
+        self.errand = Errand()
+        self._work: asyncio.Task[bytes] | None = None
+        self._is_left = False
+
+    def on_connection_close(self) -> None:
+        """Ends the work when its client goes away."""
+        self._is_left = True
+        if self._work is not None:
+            self._work.cancel()
+        super().on_connection_close()
+
     @property
     def app(self) -> ZLabApp:
         """The extension, with its limits."""
@@ -48,7 +66,13 @@ class ZLabHandler(APIHandler):
         """Answers with what `make` returns, which is called in a thread."""
         # who comes with a token and no cookie is called something else each time
         user = "" if self.token_authenticated else self.current_user.username
-        body = await self.app.readers.run(user, make)
+        self._work = asyncio.create_task(self.app.readers.run(user, make, self.errand))
+        try:
+            body = await self._work
+        except asyncio.CancelledError:
+            if not self._is_left:
+                raise  # it is the server that ends
+            raise web.HTTPError(499, reason="Client Closed Request") from None
         await self.finish(body, set_content_type=content_type)
 
     async def reply_json(self, make: Callable[[], dict[str, Any]]) -> None:
@@ -59,7 +83,7 @@ class ZLabHandler(APIHandler):
     def open_node(self, store: str, path: str) -> Array | Group:
         """The node that a request names."""
         split_path(path)
-        return find_node(self.app.roots.open(store), path)
+        return find_node(self.app.roots.open(store, self.errand), path)
 
     def open_array(self, store: str, path: str) -> Array:
         """The array that a request names."""
@@ -100,20 +124,14 @@ class StoresHandler(ZLabHandler):
         access = app.roots.access
 
         def make() -> dict[str, Any]:
-            found, truncated = find.find_stores(
-                access.root, app.bounds, allow_hidden=access.allow_hidden
-            )
-            stores = [
-                {
-                    "id": store.path,
-                    "name": app.name_of(store.path, ""),
-                    "path": store.path,
-                    "kind": "found",
-                    "node": store.node,
-                    "zarr_format": store.zarr_format,
-                }
-                for store in found
-            ]
+            stores = []
+            truncated = False
+            for home in (access.root, *access.extra_roots):
+                found, cut = find.find_stores(home, app.bounds, allow_hidden=access.allow_hidden)
+                truncated = truncated or cut
+                # ids of stores below the server's root are relative to it
+                above = "" if home is access.root else home.as_posix()
+                stores += [app.found(store, above) for store in found]
             return {"root": app.shown_root, "stores": stores, "truncated": truncated}
 
         await self.reply_json(make)
@@ -213,8 +231,28 @@ class ChunksHandler(ZLabHandler):
         await self.reply(make, "application/octet-stream")
 
 
+class ReachHandler(ZLabHandler):
+    """`GET reach`: which of a kernel's stores the server can open too, and why not the others."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answers with an id or an error for each; nothing is opened."""
+        stores = self.query.texts("store")
+        roots = self.app.roots
+
+        def reach(store: str) -> dict[str, Any]:
+            try:
+                return {"store": redact(store), "id": roots.reach(store), "error": None}
+            except ZlabError as error:
+                return {"store": redact(store), "id": None, "error": format_error(error)}
+
+        await self.reply_json(lambda: {"stores": [reach(store) for store in stores]})
+
+
 HANDLERS = {
     "stores": StoresHandler,
+    "reach": ReachHandler,
     "tree": TreeHandler,
     "node": NodeHandler,
     "stats": StatsHandler,

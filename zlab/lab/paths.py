@@ -1,8 +1,9 @@
-"""Where a request may reach: the server's root for local paths, an allow-list for URLs.
+"""Where a request may reach: the server's roots for local paths, an allow-list for URLs.
 
-A path is refused by its text first (absolute, `..`, drive letters, NUL, backslashes), and then by
-where it really lies, symbolic links followed. `ConfinedStore` asks the second question again for
-every object, since a store may hold links of its own.
+A path is refused by its text first (`..`, drive letters, NUL, backslashes, absolute ones but of
+the roots), and then by where it really lies, symbolic links followed. `zlab.lab.confined` asks
+the second question again for every object, since a store may hold links of its own. Where the
+host of a URL may lie is asked by `zlab.lab.gate`, for every connection.
 """
 
 from __future__ import annotations
@@ -11,21 +12,28 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from zlab.errors import ReadOnlyError, StoreNotFoundError, ZlabError
+from zlab.errors import StoreNotFoundError, ZlabError
+from zlab.lab.addresses import normal_host
+from zlab.stores.cloud import is_cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from zlab.memory import Buffer
-    from zlab.stores.base import ByteRange, Entry, Listing, Store
+ANY = "*"
+"""The entry of the allow-list that stands for every URL of a cloud or web server."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_LOCAL = re.compile(r"(?:file|local):(?://(?:localhost)?(?=/))?(?=/)", re.IGNORECASE)
+_IPV6 = re.compile(r"(?<=://)\[[0-9A-Fa-f:.]+\]")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+_USER = re.compile(r"://[^/@]*:[^/@]*@|^https?://[^/@]*@", re.IGNORECASE)
 
 
 class OutsideRootError(ZlabError):
-    """A path that leads out of the folder that the server serves."""
+    """A path that leads out of the folders that the server serves."""
 
 
 class HiddenPathError(ZlabError):
@@ -34,6 +42,14 @@ class HiddenPathError(ZlabError):
 
 class UrlNotAllowedError(ZlabError):
     """A URL that is not on the server's allow-list."""
+
+
+class PrivateAddressError(ZlabError):
+    """A connection that the server does not make, as to an address that is not public."""
+
+
+class KernelOnlyError(ZlabError):
+    """A store that lives in a kernel, where no server reaches."""
 
 
 class DocumentTooLargeError(ZlabError):
@@ -45,52 +61,108 @@ def is_url(store: str) -> bool:
     return _SCHEME.match(store) is not None or "::" in store
 
 
+def local_path(store: str) -> str:
+    """The path of a `file:` URL; any other id as it is.
+
+    Example:
+        >>> local_path("file:///data/a%20b.zarr")
+        '/data/a b.zarr'
+    """
+    found = _LOCAL.match(store)
+    return unquote(store[found.end() :]) if found and "::" not in store else store
+
+
 def check_url(url: str, allowed: Sequence[str]) -> str:
     """Returns a URL that starts with one of the allowed prefixes.
 
+    Args:
+        url: What a request names.
+        allowed: Beginnings of URLs; `"*"` stands for whatever clouds and web servers hold.
+
     Raises:
-        UrlNotAllowedError: It does not, or holds parts that could lead out of the prefix.
+        KernelOnlyError: It names the memory of a process.
+        UrlNotAllowedError: It does not start so, holds secrets, or parts that could lead out.
     """
+    if _USER.search(url) or "?" in url:
+        raise UrlNotAllowedError(
+            "the URL holds a user name, a password or a query, which may be a signature",
+            hint="Name the store alone; the server takes credentials from its own environment",
+        )
     parts = re.split(r"[/\\]", url)
-    plain = "%" not in url and "::" not in url and not {".", ".."} & set(parts)
+    is_chain = "::" in _IPV6.sub("", url)
+    plain = not is_chain and not {".", ".."} & set(parts) and not _UNPRINTABLE.search(url)
+    if plain and ANY in allowed and is_cloud(url) and "\\" not in url:
+        return url
     for prefix in allowed:
         inside = url == prefix.rstrip("/") or url.startswith(prefix.rstrip("/") + "/")
-        if plain and inside:
+        if plain and inside and "%" not in url:
             return url
+    if url.lower().startswith("memory:"):
+        raise KernelOnlyError(
+            "this store is in the memory of a kernel, where the server does not reach",
+            hint="Look at it in the notebook, with zlab.widgets",
+        )
     raise UrlNotAllowedError(
         "this server does not open URLs" if not allowed else "the URL is not on the allow-list",
         hint="Name its beginning in c.ZLabApp.allowed_urls, or open the store in a notebook",
     )
 
 
-def locate(store: str, root: Path, *, allow_hidden: bool = False) -> Path:
+def allowed_hosts(url: str, allowed: Sequence[str]) -> frozenset[str] | None:
+    """The hosts that a web server's redirects may lead to; `None` for any.
+
+    A cloud's URL names a bucket and no host, so its own are not known here.
+    """
+    if ANY in allowed or not url.lower().startswith(("http://", "https://")):
+        return None
+    hosts = (urlsplit(one).hostname for one in allowed if "://" in one)
+    return frozenset(normal_host(host) for host in hosts if host)
+
+
+def locate(
+    store: str, root: Path, extra_roots: Sequence[Path] = (), *, allow_hidden: bool = False
+) -> tuple[Path, Path]:
     """Finds the directory that the id of a local store names.
 
     Args:
-        store: A path relative to the root, with `/`; `""` is the root itself.
+        store: A path relative to the root, with `/`, `""` for the root itself; or an absolute one
+            below the root or an extra root.
         root: The server's root, absolute.
-        allow_hidden: Whether parts that start with a dot are served.
+        extra_roots: Further folders that the server serves, absolute.
+        allow_hidden: Whether parts that start with a dot are served, below a root.
 
     Returns:
-        The real path, links followed.
+        The real path, links followed, and the root that it lies in.
 
     Raises:
-        OutsideRootError: It is not a plain relative path, or leads out of the root.
+        OutsideRootError: It is not a plain path, or leads out of its root.
         HiddenPathError: A part is hidden.
         StoreNotFoundError: Nothing is there.
     """
-    parts = split_path(store)
+    home, inside = _root_of(store, root, extra_roots)
+    parts = split_path(inside)
     if not allow_hidden and any(part.startswith(".") for part in parts):
         raise HiddenPathError(
             f"{store!r} is hidden",
             hint="c.ContentsManager.allow_hidden = True lets the server serve hidden files",
         )
     try:
-        path = confine(root.joinpath(*parts), root)
+        path = confine(home.joinpath(*parts), home)
         path.lstat()
     except OSError as error:  # also a name that the file system does not take, or a loop of links
         raise StoreNotFoundError("there is no such path", store=store) from error
-    return path
+    return path, home
+
+
+def _root_of(store: str, root: Path, extra_roots: Sequence[Path]) -> tuple[Path, str]:
+    """The root that a path is below by its text, and the path relative to it."""
+    for home in (root, *extra_roots):
+        name = home.as_posix().rstrip("/")
+        if name and store == name:
+            return home, ""
+        if store.startswith(f"{name}/") and home.is_absolute():
+            return home, store[len(name) + 1 :]
+    return root, store
 
 
 def split_path(path: str) -> list[str]:
@@ -107,8 +179,9 @@ def split_path(path: str) -> list[str]:
         or _DRIVE.match(path)
     ):
         raise OutsideRootError(
-            f"{path!r} is not a plain relative path",
-            hint="Paths are relative to the folder that the server was started in, joined by '/'",
+            f"{path!r} is not a plain path below a folder that the server serves",
+            hint="Paths are relative to the folder that the server was started in, joined by '/'; "
+            "c.ZLabApp.extra_roots names further folders",
         )
     return parts
 
@@ -124,79 +197,7 @@ def confine(path: Path, root: Path) -> Path:
     if not real.is_relative_to(os.path.realpath(root)):
         raise OutsideRootError(
             f"{path.name!r} leads out of the server's root",
-            hint="Start the server in a folder above, or open the store in a notebook",
+            hint="Start the server in a folder above, name the folder in c.ZLabApp.extra_roots, "
+            "or open the store in a notebook",
         )
     return real
-
-
-class ConfinedStore:
-    """A local store of which no object is read that lies outside the server's root.
-
-    Nor one that is larger than a metadata document may be: of chunks and shards only sizes and
-    ranges are asked for.
-    """
-
-    local = True
-    read_only = True
-
-    def __init__(self, store: Store, directory: Path, root: Path, max_document_nbytes: int) -> None:
-        self.name = store.name
-        self._store = store
-        self._directory = directory
-        self._root = root
-        self._max_document_nbytes = max_document_nbytes
-
-    def _check(self, key: str) -> None:
-        # the directory itself was resolved: only a link below it can lead out (on Windows there
-        # are other things than links that do)
-        path = str(self._directory)
-        for part in key.split("/"):
-            path = f"{path}/{part}"
-            if os.name == "nt" or os.path.islink(path):  # noqa: PTH114 - a string: for each key
-                confine(self._directory / key, self._root)
-                return
-
-    def get(self, key: str, byte_range: ByteRange | None = None) -> Buffer | None:
-        """The object's bytes, where it lies inside the root and is not too large."""
-        self._check(key)
-        nbytes = self._store.nbytes(key) if byte_range is None else None
-        if nbytes is not None and nbytes > self._max_document_nbytes:
-            raise DocumentTooLargeError(
-                f"a document of {nbytes} bytes",
-                store=self.name,
-                key=key,
-                hint="c.ZLabApp.max_document_nbytes sets how large it may be",
-            )
-        return self._store.get(key, byte_range)
-
-    def put(self, key: str, value: Buffer) -> None:  # noqa: ARG002
-        """Refused."""
-        raise ReadOnlyError("the server does not write", store=self.name, key=key)
-
-    def delete(self, key: str) -> None:
-        """Refused."""
-        raise ReadOnlyError("the server does not write", store=self.name, key=key)
-
-    def delete_prefix(self, prefix: str) -> None:
-        """Refused."""
-        raise ReadOnlyError("the server does not write", store=self.name, key=prefix)
-
-    def list(self, prefix: str = "") -> Iterator[Entry]:
-        """All objects below a prefix inside the root."""
-        self._check(prefix)
-        return self._store.list(prefix)
-
-    def list_dir(self, prefix: str = "") -> Listing:
-        """One level below a prefix inside the root."""
-        self._check(prefix)
-        return self._store.list_dir(prefix)
-
-    def nbytes(self, key: str) -> int | None:
-        """The object's size."""
-        self._check(key)
-        return self._store.nbytes(key)
-
-    def version(self, key: str) -> object:
-        """What changes when the object does."""
-        self._check(key)
-        return self._store.version(key)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from zlab.errors import ZlabError
+from zlab.stores.base import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MAX_AXES = 64
 _MAX_DIGITS = 18
+_MAX_TEXTS = 100
+_STORE = re.compile(r"(?<=[?&]store=)[^&]*")
 
 
 class QueryError(ZlabError):
@@ -48,6 +53,17 @@ class Query:
         except UnicodeDecodeError as error:
             raise QueryError(f"the parameter {name!r} is not UTF-8") from error
 
+    def texts(self, name: str) -> list[str]:
+        """All values of a parameter.
+
+        Raises:
+            QueryError: They are too many, or not UTF-8.
+        """
+        values = self._arguments.get(name, ())
+        if len(values) > _MAX_TEXTS:
+            raise QueryError(f"the parameter {name!r} comes {len(values)} times")
+        return [Query({name: [value]}).text(name) for value in values]
+
     def whole(self, name: str, default: int) -> int:
         """A whole number, 0 or more.
 
@@ -76,3 +92,19 @@ def _parse_whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise QueryError(f"the parameter {name!r} must be a whole number, not {text!r:.40}")
     return int(text)
+
+
+def without_secrets(uri: str) -> str:
+    """A request's address, without what a URL of a store in it may hold of secrets.
+
+    Example:
+        >>> without_secrets("/zlab/api/node?store=https%3A%2F%2Fme%3Apw%40host%2Fa%3Fsig%3Dx&path=")
+        '/zlab/api/node?store=https%3A%2F%2Fhost%2Fa&path='
+    """
+
+    def clean(found: re.Match[str]) -> str:
+        store = unquote(found[0].replace("+", " "))
+        kept = redact(store)
+        return found[0] if kept == store else quote(kept, safe="")
+
+    return _STORE.sub(clean, uri)

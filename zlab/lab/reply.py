@@ -17,11 +17,13 @@ from zlab.errors import (
 from zlab.lab.paths import (
     DocumentTooLargeError,
     HiddenPathError,
+    KernelOnlyError,
     OutsideRootError,
+    PrivateAddressError,
     UrlNotAllowedError,
 )
 from zlab.lab.query import QueryError
-from zlab.lab.reading import TooSlowError
+from zlab.lab.reading import AbandonedError, TooManyRequestsError, TooSlowError
 
 VERSION = 1
 
@@ -30,9 +32,19 @@ _MAX_SAFE_INTEGER = 2**53 - 1
 # the first that fits
 _STATUS: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((QueryError, SelectionError), 400),
-    ((OutsideRootError, HiddenPathError, UrlNotAllowedError), 403),
+    (
+        (
+            HiddenPathError,
+            KernelOnlyError,
+            OutsideRootError,
+            PrivateAddressError,
+            UrlNotAllowedError,
+        ),
+        403,
+    ),
     ((NodeNotFoundError, StoreNotFoundError), 404),
-    ((TooSlowError,), 504),
+    ((TooManyRequestsError,), 429),
+    ((TooSlowError, AbandonedError), 504),
     ((StoreError,), 502),
     ((ZlabError, RecursionError), 422),
 )

@@ -236,7 +236,13 @@ class ObstoreBackend:
         """Lists a web server, whose pages link to what there is."""
         options: dict[str, Any] = {"headers": dict(self.cloud.options.headers)}
         if self.cloud.options.proxy is not None:
-            options["proxy"] = self.cloud.options.proxy
+            # who has a proxy count bytes does not want them to become more behind it
+            options["headers"].setdefault("Accept-Encoding", "identity")
+            options |= {
+                "proxy": self.cloud.options.proxy,
+                "client_kwargs": {"auto_decompress": False},
+                "skip_instance_cache": True,  # with its sessions, for each proxy there ever was
+            }
         return FsspecStore(
             self.name, storage_options=quiet_options("http", options, self.cloud.timeouts)
         )
