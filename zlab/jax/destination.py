@@ -77,6 +77,18 @@ class Destination:
         """Whether a batch is on the devices of several processes."""
         return not all(sharding.is_fully_addressable for sharding in self.shardings)
 
+    def is_host(self, default: object) -> bool:
+        """Whether batches stay in the memory of this process.
+
+        Args:
+            default: The default device, `None` for JAX's choice.
+        """
+        if not self.shardings:
+            platform = jax.default_backend() if default is None else default
+            return getattr(platform, "platform", platform) == "cpu"
+        devices: set[Any] = set().union(*(sharding.device_set for sharding in self.shardings))
+        return all(device.platform == "cpu" for device in devices)
+
     def put(self, batch: Any) -> Any:
         """Puts a batch, or what a transform made of it, on the devices.
 

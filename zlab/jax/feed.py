@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # until JAX 0.8 it was an experiment
 _enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
 
+_QUICK_NBYTES = 4 << 20  # of a batch that is taken over by the CPU as it was read ahead
+
 
 class Context(NamedTuple):
     """What JAX is told for one thread, and another thread is to know.
@@ -107,8 +109,18 @@ class Feed(Stream[Any]):
         yield from prefetched(
             self._put(halt, tally),
             nbytes=self.samples.batch_nbytes,
-            depth=self.prefetch,
+            depth=0 if self._is_quick else self.prefetch,
             halt=halt,
+        )
+
+    @property
+    def _is_quick(self) -> bool:
+        """Whether a batch is made in less time than another thread takes to hand it on."""
+        return (
+            self.samples.batch_nbytes < _QUICK_NBYTES
+            and self.transform is None
+            and self.dtypes == self.samples.dtypes
+            and self.destination.is_host(self.context.device)
         )
 
     def _put(self, halt: Halt, tally: Tally) -> Iterator[Any]:
