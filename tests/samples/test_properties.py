@@ -150,6 +150,7 @@ def test_a_crop_is_a_part_of_the_samples(
     hosts=st.sampled_from([1, 2, 4, 8]),
     drop_remainder=st.booleans(),
     epochs=st.integers(1, 2),
+    tight=st.booleans(),
 )
 @example(
     case=Case((3, 3), (1, 1), None, (0, 1), {}, {}, far=False),
@@ -158,6 +159,17 @@ def test_a_crop_is_a_part_of_the_samples(
     hosts=8,
     drop_remainder=False,
     epochs=2,
+    tight=False,
+)
+@example(
+    # between the batches of a host are slabs that only begin windows
+    case=Case((40, 2, 5), (4, 1, 1), None, (), {0: 17, 1: 2, 2: 1}, {0: 14}, far=False),
+    size=3,
+    shuffle="none",
+    hosts=4,
+    drop_remainder=False,
+    epochs=1,
+    tight=True,
 )
 def test_hosts_share_all_samples(
     oracle: Oracle,
@@ -167,12 +179,15 @@ def test_hosts_share_all_samples(
     hosts: int,
     drop_remainder: bool,
     epochs: int,
+    tight: bool,
 ) -> None:
     array, values = case.create()
     drop = drop_remainder or (shuffle == "window" and hosts > 1)
     kwargs: Any = {"shuffle": shuffle, "seed": 1, "drop_remainder": drop, "epochs": epochs}
     if shuffle == "window":
         kwargs["lanes"] = 8
+    elif tight:
+        kwargs["max_bytes"] = case.stream(array, size * hosts, **kwargs).least_nbytes
     shares = [
         case.stream(array, size * hosts, share=Share(host, hosts), **kwargs)
         for host in range(hosts)

@@ -286,7 +286,8 @@ class SlabReader:
             part: NDArray[Any] | None = None
             at = start
             while at < stop:
-                if ready is None or at >= ready.last:
+                while ready is None or at >= ready.last:
+                    # a slab that only begins windows of the next ones has no sample for this host
                     above = None if ready is None else ready.above(self._plan.most_above)
                     ready = None
                     ahead.release(held)
