@@ -31,7 +31,7 @@ from zlab.errors import DataTypeError, MetadataError
 from zlab.polars.nulls import is_null, null_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -94,6 +94,11 @@ def column_type(
     if target.kind == "M" and target != np.dtype("M8[D]") and isinstance(zone, str):
         return ColumnType(_zoned(np.datetime_data(target)[0], zone, what), None, null)
     return ColumnType(_polars_dtype(target), None, null)
+
+
+def schema_of(columns: Iterable[str], kinds: Mapping[str, ColumnType]) -> pl.Schema:
+    """The schema of a table, in which columns without a type hold positions."""
+    return pl.Schema({name: kinds[name].dtype if name in kinds else pl.Int64() for name in columns})
 
 
 def _zoned(unit: Any, zone: str, what: str) -> pl.DataType:

@@ -11,7 +11,8 @@ import polars as pl
 
 from zlab.config import settings
 from zlab.errors import MemoryBudgetError
-from zlab.polars.columns import column
+from zlab.polars.columns import column, schema_of
+from zlab.polars.rows import spread_along
 from zlab.polars.sources import Sources, check_same_chunks
 from zlab.stream.arguments import whole_number
 from zlab.stream.chunks import stream_chunks
@@ -91,12 +92,7 @@ class Frames(Stream[pl.DataFrame]):
     @cached_property
     def schema(self) -> pl.Schema:
         """Names and types of the columns; nothing is read for it."""
-        return pl.Schema(
-            {
-                name: self.kinds[name].dtype if name in self.kinds else pl.Int64()
-                for name in self.columns
-            }
-        )
+        return schema_of(self.columns, self.kinds)
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
@@ -134,9 +130,7 @@ def _spread(
         values = np.arange(along.start, along.stop)
     else:
         values = values[along.start - start : along.stop - start]
-    shape = tuple([part.stop - part.start for part in region])
-    behind = (1,) * (len(shape) - axis - 1)
-    return np.broadcast_to(values.reshape(-1, *behind), shape).reshape(-1)
+    return spread_along(values, axis, tuple([part.stop - part.start for part in region]))
 
 
 def frames(

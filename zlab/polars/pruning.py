@@ -18,7 +18,8 @@ from zlab.grid.grid import RegularAxis
 from zlab.polars.blocks import edges_of, ends_of
 from zlab.polars.bounds import flag_bounds, position_bounds, value_bounds
 from zlab.polars.columns import column
-from zlab.polars.predicates import concatenated, parse_predicate, taken
+from zlab.polars.parse import parse_predicate
+from zlab.polars.predicates import concatenated, taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from zlab.grid import Grid
     from zlab.polars.blocks import Wanted
     from zlab.polars.columns import ColumnType
-    from zlab.polars.predicates import Bounds, Parsed, Predicate
+    from zlab.polars.parse import Parsed
+    from zlab.polars.predicates import Bounds, Predicate
     from zlab.polars.rows import Coordinate
     from zlab.stats import ChunkStats
 

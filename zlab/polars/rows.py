@@ -83,7 +83,7 @@ def rows_of(
         size = min(prod(inside), total - at)
         columns = {}
         for name, (axis, coordinate) in along.items():
-            spread = _spread(coordinate[box[axis]], axis, inside)[:size]
+            spread = spread_along(coordinate[box[axis]], axis, inside)[:size]
             columns[name] = column(name, spread, kinds.get(name))
         for name, array in flat.items():
             columns[name] = column(name, array[at : at + size], kinds[name])
@@ -108,7 +108,7 @@ def _boxes(shape: tuple[int, ...], n: int) -> Iterator[tuple[slice, ...]]:
             yield (*before, slice(start, min(start + step, shape[axis])), *rest)
 
 
-def _spread(values: NDArray[Any], axis: int, shape: tuple[int, ...]) -> NDArray[Any]:
+def spread_along(values: NDArray[Any], axis: int, shape: tuple[int, ...]) -> NDArray[Any]:
     """The coordinates of one dimension for every element of a box, in C order."""
     behind = (1,) * (len(shape) - axis - 1)
     return np.broadcast_to(values.reshape(-1, *behind), shape).reshape(-1)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
-import polars as pl
 
 from zlab.array import Array
 from zlab.errors import DataTypeError
 from zlab.group import Group
-from zlab.polars.columns import column_type
+from zlab.polars.columns import column_type, schema_of
 from zlab.stream.arguments import check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from zlab.engine.layout import ArrayLayout
@@ -159,12 +159,7 @@ class Sources:
     @property
     def schema(self) -> pl.Schema:
         """Names and types of the columns."""
-        return pl.Schema(
-            {
-                name: self.kinds[name].dtype if name in self.kinds else pl.Int64()
-                for name in self.columns
-            }
-        )
+        return schema_of(self.columns, self.kinds)
 
 
 def _parse_columns(columns: str | Sequence[str] | None, what: str) -> tuple[str, ...] | None:
