@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zlab
-from zlab.errors import StoreError, StoreTransientError
-from zlab.stores.base import Range, Suffix, Tagged, span
+from zlab.errors import StoreError
+from zlab.stores.base import Noticed, Range, Suffix, Tagged, span
 from zlab.stores.bytecache import MemoryCache, Place, object_of
 from zlab.stores.cached import CachedStore, Caching
 from zlab.stores.diskcache import _BLOCK, DiskCache
@@ -198,19 +198,44 @@ def test_what_was_found_unchanged_is_young_again(
     assert len(server.asked) == 2
 
 
-def test_parts_of_two_versions_are_never_mixed(cache: ByteCache) -> None:
+def test_a_part_of_another_version_changes_the_version(cache: ByteCache) -> None:
     server = Server()
     server.put("k", b"old index, old chunk")
     store = CachedStore(server, cache, age_s=math.inf)
     assert store.get("k", Suffix(9)) == b"old chunk"
     server.put("k", b"new index, new chunk")
     assert store.get("k", Suffix(9)) == b"old chunk"
-    with pytest.raises(StoreTransientError, match="replaced by another process"):
-        store.get("k", Range(0, 9))
-    assert store.get("k", Suffix(9)) == b"new chunk"
+    assert store.version("k") is None
     assert store.get("k", Range(0, 9)) == b"new index"
+    assert store.version("k") == Noticed(1)
+    assert store.get("k", Suffix(9)) == b"new chunk"
+    assert store.version("k") == Noticed(1)
     server.put("k", b"one more")
-    assert store.get("k") == b"one more"  # a whole object is of one version
+    assert store.get("k", Range(0, 3)) == b"one"
+    server.delete("k")
+    assert store.get("k") is None
+    assert store.version("k") == Noticed(3)
+
+
+@pytest.mark.parametrize("kept", [None, 10**6])
+def test_a_shard_that_another_process_replaces_is_never_mixed(
+    cache: ByteCache, kept: int | None
+) -> None:
+    server = Server()
+    rng = np.random.default_rng(0)
+    old, new = np.zeros((8, 64), "i8"), rng.integers(0, 1 << 60, (8, 64))
+    array = zlab.create_array(server, data=old, chunks=(1, 64), shards=(8, 64), fill_value=7)
+    store = CachedStore(server, cache, age_s=math.inf)
+    chunks = None if kept is None else zlab.Cache(kept)
+    reader = zlab.open_array(store, cache=chunks)
+    assert (reader[0] == old[0]).all()
+    array[...] = new
+    assert (reader[0] == old[0]).all()  # as the age allows
+    for row in (5, 0, 1, 7):
+        assert (reader[row] == new[row]).all()
+    array[...] = new[::-1]
+    assert (reader[2] == new[5]).all()
+    assert (reader[...] == new[::-1]).all()
 
 
 def test_documents_are_never_kept(cache: ByteCache) -> None:

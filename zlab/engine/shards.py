@@ -20,7 +20,7 @@ from zlab.engine.cache import Entry
 from zlab.engine.record import tell_look_ups
 from zlab.engine.stamps import stamp
 from zlab.errors import ChunkReadError, CodecError
-from zlab.stores.base import Range, Suffix
+from zlab.stores.base import Noticed, Range, Suffix
 from zlab.telemetry.events import RangeRead, ShardIndexRead
 from zlab.telemetry.hub import hub
 
@@ -85,7 +85,7 @@ def _is_old(layout: ArrayLayout, kept: Entry) -> bool:
     for long where the store tells no versions.
     """
     match kept.stamp:
-        case (None, _) if layout.access.cache is None:
+        case (None | Noticed(), _) if layout.access.cache is None:
             return monotonic() - kept.since > settings.shard_index_age_ms / 1000
         case _:
             return False

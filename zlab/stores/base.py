@@ -54,6 +54,16 @@ class Tagged(NamedTuple):
     tag: str | None
 
 
+class Noticed(NamedTuple):
+    """A version of an object by hearsay: another process may have replaced it unseen.
+
+    Attributes:
+        times: How often it was noticed to have been replaced.
+    """
+
+    times: int
+
+
 class Listing(NamedTuple):
     """One level below a prefix: full keys and full prefixes (no trailing `/`), both sorted.
 

@@ -2,9 +2,12 @@
 
 What tells that they are is the version of the object. Where the store knows it without a request,
 it is compared. Else the store is asked for the object *unless* it is still that version, which
-costs the request and not the bytes; or, within an age that the user sets, not asked at all. Within
-an age all that is read of one object is of one version, else it is an error. Metadata documents are
-never kept: what an array is, is always what is stored.
+costs the request and not the bytes; or, within an age that the user sets, not asked at all.
+
+Within an age all parts of an object are taken to be of one version. One that comes with another tag
+changes what `version` says, by which the engine knows that an index and a chunk do not belong
+together, and reads both again. Metadata documents are never kept: what an array is, is always what
+is stored.
 
 Source: RFC 9110, sections 8.8.3 (`ETag`) and 13.1.2 (`If-None-Match`).
 """
@@ -21,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, fin
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from zlab.errors import StoreTransientError
-from zlab.stores.base import Tagged, close
+from zlab.stores.base import Noticed, Tagged, close
 from zlab.stores.bytecache import WHOLE, MemoryCache, Place, check_bound, object_of, part_of
 from zlab.stores.diskcache import DISK_NBYTES, DiskCache
 from zlab.telemetry.events import StoreCached
@@ -40,7 +42,6 @@ Outcome: TypeAlias = Literal["hit", "unchanged", "miss"]
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _SEEN = 1 << 16
 _SLOTS = 1 << 10
-_ONE_READ_S = 2.0  # parts that are read so soon after one another may belong together
 _PROCESS = uuid4().hex
 
 
@@ -67,12 +68,10 @@ class _Seen(NamedTuple):
     Attributes:
         tag: Its tag.
         checked: When the store said so.
-        used: When it was last read.
     """
 
     tag: str | None
     checked: float
-    used: float
 
 
 @final
@@ -116,6 +115,7 @@ class CachedStore:
         self.conditional: bool = getattr(store, "conditional", False)
         self.identity = _identity(store)
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._noticed: dict[str, Noticed] = {}
         self._counts: dict[Outcome, int] = {"hit": 0, "unchanged": 0, "miss": 0}
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -139,8 +139,6 @@ class CachedStore:
 
         Raises:
             StoreError: It cannot be read.
-            StoreTransientError: Another process has replaced the object within the age, and parts
-                of it were read from the cache before. They are forgotten: reading again succeeds.
         """
         # in a forked child another thread may have left the locks shut
         if key.endswith(_DOCUMENTS) or self._pid != os.getpid():
@@ -162,6 +160,7 @@ class CachedStore:
             found = self._ask(key, byte_range, tag)
         if found is None:
             if kept is not None or name in self._seen:
+                self._notice(name, None)
                 self.forget(name)
             return None
         if found.data is None:
@@ -169,7 +168,7 @@ class CachedStore:
             self.cache.check(place)
             self._see(name, found.tag)
             return self._told("unchanged", key, kept.data)
-        self._check_unmixed(name, key, byte_range, found.tag)
+        self._notice(name, found.tag)
         if found.tag is not None or self.age_s:
             place = Place(name, part_of(byte_range))
             # what is being written now may be old before it is kept
@@ -226,25 +225,16 @@ class CachedStore:
         self._see(name, kept.tag, checked)
         return True
 
-    def _check_unmixed(
-        self, name: str, key: str, byte_range: ByteRange | None, tag: str | None
-    ) -> None:
-        """That a part is not of another version than the parts that were read before it."""
+    def _notice(self, name: str, tag: str | None) -> None:
+        """Forgets an object that is now of another version than what was read of it before."""
         if not self.age_s:
             return
         with self._lock:
             seen = self._seen.get(name)
-        if seen is None or seen.tag == tag:
-            return
+            if seen is None or seen.tag == tag:
+                return
+            self._noticed[name] = Noticed(self._noticed.get(name, Noticed(0)).times + 1)
         self.forget(name)
-        one_read = self._is_young(seen.checked) or time() - seen.used < _ONE_READ_S
-        if byte_range is not None and one_read:
-            raise StoreTransientError(
-                "the object was replaced by another process, and parts of it were read before",
-                store=self.name,
-                key=key,
-                hint="Read again; a smaller cache_age_s sees such changes earlier",
-            )
 
     def _is_young(self, checked: float) -> bool:
         return 0 <= time() - checked < self.age_s
@@ -252,9 +242,8 @@ class CachedStore:
     def _see(self, name: str, tag: str | None, checked: float | None = None) -> None:
         if not self.age_s:
             return
-        now = time()
         with self._lock:
-            self._seen[name] = _Seen(tag, now if checked is None else checked, now)
+            self._seen[name] = _Seen(tag, time() if checked is None else checked)
             self._seen.move_to_end(name)
             if len(self._seen) > _SEEN:
                 self._seen.popitem(last=False)
@@ -331,8 +320,11 @@ class CachedStore:
         return self.store.nbytes(key)
 
     def version(self, key: str) -> object:
-        """As `Store.version`."""
-        return self.store.version(key)
+        """As `Store.version`; of a store that knows none, whether a replacement was noticed."""
+        known = self.store.version(key)
+        if known is None and self._noticed:
+            return self._noticed.get(object_of(self.identity, key))
+        return known
 
     def close(self) -> None:
         """Closes the store, where it can be closed."""
