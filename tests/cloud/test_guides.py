@@ -26,6 +26,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = {"s3": "moto", "gs": "moto", "az": "azurite", "http": "nginx"}
 PAGES = {
     "cloud": "s3",
+    "cloud-cache": "s3",
     "cloud-s3": "s3",
     "cloud-gcs": "gs",
     "cloud-azure": "az",
