@@ -53,6 +53,15 @@ check: setup ## linters and types
 bench: setup ## measure against the newest peers (BENCH_ARGS=--help passes through)
 	python=$$(benchmarks/environment) && "$$python" -m benchmarks $(BENCH_ARGS)
 
+.PHONY: test-cloud
+test-cloud: setup ## all tests of clouds, also the long ones, on emulators
+	$(PYTEST) --timeout=3600 -m "long or not long" tests/cloud
+
+.PHONY: docs-cloud
+docs-cloud: setup ## the tables of the clouds' tests, in docs/cloud-tested.md
+	$(PYTEST) --timeout=3600 --junitxml=.stamps/cloud.xml -m "not long" tests/cloud
+	python tests/cloud/tables.py .stamps/cloud.xml > docs/cloud-tested.md
+
 .PHONY: docs
 docs: setup ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

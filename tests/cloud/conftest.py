@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -67,12 +66,10 @@ def _web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
 
 def _make_bucket(scheme: str, port: int, name: str) -> None:
     if scheme == "az":
-        from azure.core.exceptions import ResourceExistsError
         from azure.storage.blob import BlobServiceClient
 
         options = access("az", f"http://127.0.0.1:{port}")
-        client = BlobServiceClient(options["endpoint"], credential=AZURE_KEY)
-        with client, suppress(ResourceExistsError):  # one that has a name
+        with BlobServiceClient(options["endpoint"], credential=AZURE_KEY) as client:
             client.create_container(name)
         return
     request = Request(
@@ -82,8 +79,8 @@ def _make_bucket(scheme: str, port: int, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bucket]]:
-    """Makes a new bucket of a scheme, with a name if need be. Its server starts with the first."""
+def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Bucket]]:
+    """Makes a new bucket of a scheme. Its server starts with the first one."""
     proxies: list[FaultProxy] = []
 
     @cache
@@ -104,15 +101,15 @@ def bucket_of(request: pytest.FixtureRequest) -> Iterator[Callable[..., Bucket]]
         proxy.__enter__()
         return proxy, port, folder
 
-    def make(scheme: str, name: str | None = None) -> Bucket:
+    def make(scheme: str) -> Bucket:
         proxy, port, folder = proxy_of(scheme)
         proxy.fail()
         proxy.limit = None
-        name = name or f"bucket-{next(_numbers)}"
+        name = f"bucket-{next(_numbers)}"
         if folder is None:
             _make_bucket(scheme, port, name)
         else:
-            (folder / name).mkdir(exist_ok=True)
+            (folder / name).mkdir()
         # generations are the double's own: nobody goes past it
         direct = access(scheme, proxy.url if scheme == "gs" else f"http://127.0.0.1:{port}")
         return Bucket(scheme, name, proxy, folder, direct)

@@ -90,7 +90,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_chunk_is_read_or_an_error_is_raised(bucket: Bucket, case: Case) -> None:
+def test_a_chunk_is_read_or_an_error_is_raised(
+    bucket: Bucket, case: Case, record_property: Callable[[str, object], None]
+) -> None:
     bucket.put("a.zarr/c/0", BYTES)
     store = bucket.store("a.zarr")
     rule = case.rule
@@ -105,7 +107,9 @@ def test_a_chunk_is_read_or_an_error_is_raised(bucket: Bucket, case: Case) -> No
         assert caught.value.attempts == case.requests
         assert caught.value.key == "c/0"
         assert "test" not in str(caught.value).replace(bucket.name, "")
-    assert len(bucket.proxy.of("c/0", "GET")) == case.requests
+    requests = len(bucket.proxy.of("c/0", "GET"))
+    assert requests == case.requests
+    record_property("outcome", f"{case.error.__name__ if case.error else 'bytes'}, {requests}")
     bucket.proxy.fail()
 
 
@@ -251,7 +255,7 @@ def test_a_chunk_is_never_fill_where_it_was_not_told_absent(cloud: Bucket, rule:
 
 
 @pytest.mark.parametrize("fault", ["lost_ack", "lost_ack_500", "lost_ack_stall"])
-@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "existing"])
 def test_a_conditional_write_whose_answer_is_lost_happens_once(
     cloud: Bucket, fault: str, exists: bool
 ) -> None:

@@ -44,17 +44,17 @@ NAME = "my-bucket"
     ],
 )
 def test_the_code_of_a_page_runs(
-    page: str, bucket_of: Callable[[str, str | None], Bucket], tmp_path: Path
+    page: str, bucket_of: Callable[[str], Bucket], tmp_path: Path
 ) -> None:
     scheme = PAGES[page]
-    bucket = bucket_of(scheme, NAME)
+    bucket = bucket_of(scheme)
     if bucket.folder is not None:
         fill(bucket.folder / bucket.name)
     text = (ROOT / "docs" / "guide" / f"{page}.md").read_text(encoding="utf-8")
     blocks = BLOCK.findall(text)
     assert blocks
     program = tmp_path / f"{page}.py"
-    program.write_text("\n".join(blocks), encoding="utf-8")
+    program.write_text("\n".join(blocks).replace(NAME, bucket.name), encoding="utf-8")
     place: dict[str, Any] = {
         "bucket": bucket.name,
         "url": bucket.proxy.url,

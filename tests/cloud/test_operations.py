@@ -138,7 +138,9 @@ def test_a_missing_bucket_is_an_error_and_never_fill(cloud: Bucket) -> None:
         store.put("k", b"")
 
 
-@pytest.mark.parametrize(("zarr_format", "shards"), [(2, None), (3, None), (3, (8, 8))])
+@pytest.mark.parametrize(
+    ("zarr_format", "shards"), [(2, None), (3, None), (3, (8, 8))], ids=["v2", "v3", "shards"]
+)
 def test_arrays_are_written_and_read(
     cloud: Bucket, zarr_format: int, shards: tuple[int, ...] | None
 ) -> None:
