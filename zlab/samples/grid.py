@@ -247,6 +247,9 @@ def parse_grid(
     if any([axes[k][1].nsamples for k in order] != list(grid.shape) for axes in found):
         msg = f"the arrays have different numbers of samples: {', '.join(counts)}"
         raise ValueError(msg)
+    if grid.nsamples > np.iinfo(np.int64).max:
+        msg = f"{' x '.join(map(str, grid.shape))} samples are more than 64 bits can count"
+        raise ValueError(msg)
     for layout in layouts:
         if lengths and layout.dtype.kind == "T":
             raise DataTypeError(
