@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -99,3 +99,20 @@ def test_a_place_has_one_limiter() -> None:
 def test_a_bound_is_more_than_nothing(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be more than 0"):
         Limits(**{name: 0})
+
+
+def test_a_slot_is_taken_only_if_it_is_free() -> None:
+    limiter = Limiter(Limits(requests=2, nbytes=100))
+    assert limiter.take_free(90)
+    assert not limiter.take_free(11)
+    assert limiter.take_free(10)
+    assert not limiter.take_free()
+    limiter.give_back(90)
+    waiting = threading.Thread(target=limiter.take, args=(95,))
+    waiting.start()
+    while not limiter._waiting:
+        sleep(0.001)
+    assert not limiter.take_free()  # somebody was here before
+    limiter.give_back(10)
+    waiting.join()
+    assert limiter.in_flight == 1
