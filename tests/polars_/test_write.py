@@ -594,6 +594,11 @@ def test_a_write_that_is_stopped_at_its_very_end_says_what_to_do() -> None:
     assert "resize all to 2, and append again" in caught.value.__notes__[-1]
     store.full = False
     group = zlab.open_group(store, mode="r+")
+    # until all row counts have grown, readers see the table as it was
+    assert (group.array("a").shape, group.array("b").shape) == ((4,), (2,))
+    check(frame, group)
+    scanned = zlab.polars.scan(group)
+    assert scanned.filter(pl.col("a") > 0).select("b").collect().height == 2
     for name in ("a", "b"):
         group.array(name).resize(2)
     check(pl.concat([frame, frame]), zlab.polars.write(frame, store, append=True))

@@ -190,7 +190,7 @@ def frames(
         ... ]  # doctest: +SKIP
     """
     sources = Sources.of(arrays, coords=coords, columns=columns, fill_to_null=fill_to_null)
-    layouts = {name: array.layout for name, array in sources.arrays.items()}
+    layouts = sources.layouts()
     check_same_chunks(layouts)
     budget = whole_number(
         settings.memory_budget if max_bytes is None else max_bytes, "max_bytes", least=1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
 from zlab.array import Array
+from zlab.engine.layout import ArrayLayout
 from zlab.errors import DataTypeError
 from zlab.group import Group
 from zlab.polars.columns import column_type, schema_of
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from zlab.engine.layout import ArrayLayout
     from zlab.grid import Grid
     from zlab.polars.columns import ColumnType
 
@@ -66,12 +66,14 @@ class Sources:
         axes: For each dimension its name, and its coordinates: an array, or `None` for positions.
         columns: The columns in their order, of values and of coordinates.
         kinds: How the values of a column become Polars'; positions have none.
+        is_table: Whether a group says that they are the columns of one table.
     """
 
     arrays: Mapping[str, Array]
     axes: tuple[tuple[str, Array | NDArray[Any] | None], ...]
     columns: tuple[str, ...]
     kinds: Mapping[str, ColumnType]
+    is_table: bool = False
 
     @classmethod
     def of(
@@ -91,11 +93,10 @@ class Sources:
             DataTypeError: Polars has no type that holds an array's values exactly.
             MetadataError: An attribute `_FillValue` is no value of its array.
         """
-        chosen = _parse_columns(columns, "columns")
-        if chosen is None and isinstance(arrays, Group):
-            chosen = column_order(arrays)
+        order = column_order(arrays) if isinstance(arrays, Group) else None
+        chosen = order if columns is None else _parse_columns(columns, "columns")
         values, coordinates = _parse_arrays(arrays, chosen)
-        layouts = {name: array.layout for name, array in values.items()}
+        layouts = _layouts_of(values, is_table=order is not None)
         names = _check_aligned(layouts)
         coords = {} if coords is None else coords
         check_kind(coords, Mapping, "coords", "a mapping of coordinates by dimension name")
@@ -129,7 +130,7 @@ class Sources:
         for name, coordinate in axes:
             if coordinate is not None and name in wanted:
                 kinds[name] = column_type(coordinate, f"coordinate {name!r}")
-        return cls(values, axes, wanted, kinds)
+        return cls(values, axes, wanted, kinds, is_table=order is not None)
 
     def layouts(self) -> dict[str, ArrayLayout]:
         """The arrays as they are now, by column name.
@@ -142,7 +143,7 @@ class Sources:
         """
         for name, array in self.arrays.items():
             _check_stays(name, array)
-        found = {name: array.layout for name, array in self.arrays.items()}
+        found = _layouts_of(self.arrays, is_table=self.is_table)
         _check_aligned(found)
         shape = next(iter(found.values())).metadata.shape
         for (name, values), n in zip(self.axes, shape, strict=True):
@@ -223,6 +224,26 @@ def _parse_arrays(
         msg = f"no column of values; there are {', '.join(members) or 'no arrays'}"
         raise ValueError(msg)
     return chosen, coordinates
+
+
+def _layouts_of(arrays: Mapping[str, Array], *, is_table: bool) -> dict[str, ArrayLayout]:
+    """The arrays as they are now; of a table the rows that all columns have.
+
+    Row counts grow one after another: until all have, and where that was stopped, it is as it was.
+    """
+    layouts = {name: array.layout for name, array in arrays.items()}
+    shapes = {layout.metadata.shape for layout in layouts.values()}
+    if not is_table or len(shapes) == 1 or any(len(shape) != 1 for shape in shapes):
+        return layouts
+    return {
+        name: ArrayLayout(
+            layout.node_store,
+            layout.path,
+            replace(layout.metadata, shape=min(shapes)),
+            layout.access,
+        )
+        for name, layout in layouts.items()
+    }
 
 
 def _check_aligned(layouts: Mapping[str, ArrayLayout]) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ def write(
     stored object is put once, when all of it has come. The row counts in the arrays' metadata grow
     last, after all rows of all columns are there: whoever reads meanwhile, or after a failure, sees
     the table as it was. A process that is killed while these few numbers grow leaves columns of two
-    lengths; that is an error to whoever reads, and appending says how to mend it. One process at a
-    time writes a table.
+    lengths: `frames` and `scan` read the rows that all have, and appending says how to mend it. One
+    process at a time writes a table.
 
     `zlab.polars.frames` and `zlab.polars.scan` of the group give the frame back: the columns in
     their order (the group's attribute `column-order`, as AnnData has it), with the types that
