@@ -10,10 +10,13 @@ from zlab.lab.confined import ConfinedStore
 from zlab.lab.paths import (
     DocumentTooLargeError,
     HiddenPathError,
+    KernelOnlyError,
     OutsideRootError,
     UrlNotAllowedError,
+    allowed_hosts,
     check_url,
     is_url,
+    local_path,
     locate,
     split_path,
 )
@@ -126,6 +129,50 @@ def test_the_root_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
     assert locate("inside.zarr", tmp_path / "link")[0] == root / "inside.zarr"
 
 
+def test_extra_roots(root: Path, tmp_path: Path) -> None:
+    extra = tmp_path / "outside.zarr"
+    (extra / "a.zarr").mkdir()
+    (extra / ".hidden").mkdir()
+    (extra / "link").symlink_to(root)
+    assert locate(f"{extra}/a.zarr", root, [extra]) == (extra / "a.zarr", extra)
+    assert locate(str(extra), root, [extra]) == (extra, extra)
+    # a kernel names stores of the server's own root so
+    assert locate(f"{root}/inside.zarr", root, [extra]) == (root / "inside.zarr", root)
+    refused = [
+        f"{extra}/../root-next-door",
+        f"{extra}/link",
+        f"{extra}//etc",
+        f"{extra}-next-door",
+        f"{tmp_path}/root-next-door",
+        f"{extra}/a.zarr\0",
+        f"/{extra}/a.zarr",
+        "/etc",
+    ]
+    for path in refused:
+        with pytest.raises(OutsideRootError):
+            locate(path, root, [extra])
+    with pytest.raises(HiddenPathError):
+        locate(f"{extra}/.hidden", root, [extra])
+
+
+@pytest.mark.parametrize(
+    ("store", "path"),
+    [
+        ("file:///data/a%20b.zarr", "/data/a b.zarr"),
+        ("FILE://localhost/data", "/data"),
+        ("file:/data", "/data"),
+        ("local:///data", "/data"),
+        ("file:///data/%2e%2e/etc", "/data/../etc"),
+        ("file://server/data", "file://server/data"),
+        ("file:///a.zip::zip://b", "file:///a.zip::zip://b"),
+        ("s3://bucket/a", "s3://bucket/a"),
+        ("a/b", "a/b"),
+    ],
+)
+def test_paths_of_file_urls(store: str, path: str) -> None:
+    assert local_path(store) == path
+
+
 @pytest.mark.parametrize(
     ("store", "expected"),
     [
@@ -184,7 +231,61 @@ def test_other_urls_are_refused(url: str) -> None:
         check_url(url, ALLOWED)
 
 
-def test_no_url_is_allowed_by_default() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/a b.zarr",
+        "gs://bucket/a",
+        "az://container/a",
+        "abfs://container@account.dfs.core.windows.net/a",
+        "https://example.org/a%20b",
+        "http://[2620:fe::fe]/a",
+        "HTTPS://EXAMPLE.ORG/a",
+    ],
+)
+def test_any_url_of_a_cloud_or_web_server(url: str) -> None:
+    assert check_url(url, ["*"]) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.org/a",
+        "sftp://example.org/a",
+        "github://owner:repository@main/a",
+        "zip::https://example.org/a.zip",
+        "https://example.org/a::file:///etc",
+        "https://example.org/../a",
+        "https://example.org\\@evil.example/a",
+        "https://example.org/\r\nHost: evil",
+        "https://user@example.org/a",
+        "https://user:password@example.org/a",
+        "https://example.org/a?signature=x",
+        "s3://key:secret@bucket/a",
+        "file://server/share",
+        "javascript:alert(1)",
+    ],
+)
+def test_any_url_is_none_of_another_kind(url: str) -> None:
+    with pytest.raises(UrlNotAllowedError) as caught:
+        check_url(url, ["*"])
+    assert "example" not in str(caught.value)
+
+
+def test_what_is_in_memory_is_the_kernels() -> None:
+    for url in ("memory://a", "MEMORY:"):
+        with pytest.raises(KernelOnlyError):
+            check_url(url, ["*"])
+
+
+def test_hosts_that_redirects_may_lead_to() -> None:
+    allowed = ["https://Example.org/a", "http://[::1]:80/b", "s3://bucket/"]
+    assert allowed_hosts("https://example.org/a", allowed) == frozenset({"example.org", "::1"})
+    assert allowed_hosts("s3://bucket/a", allowed) is None
+    assert allowed_hosts("https://example.org/a", ["*", *allowed]) is None
+
+
+def test_no_url_is_allowed_where_none_is_named() -> None:
     with pytest.raises(UrlNotAllowedError, match="does not open URLs"):
         check_url("https://example.org/a.zarr", [])
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zlab.lab.query import Query, QueryError
+from zlab.lab.query import Query, QueryError, without_secrets
 
 
 def test_text() -> None:
@@ -39,3 +39,28 @@ def test_wholes() -> None:
     assert query.wholes("missing") is None
     with pytest.raises(QueryError):
         query.wholes("many")
+
+
+def test_texts() -> None:
+    query = Query({"store": [b"a", b"\xc3\xa4"], "many": [b"a"] * 101, "latin1": [b"\xe4"]})
+    assert query.texts("store") == ["a", "ä"]
+    assert query.texts("missing") == []
+    for name in ("many", "latin1"):
+        with pytest.raises(QueryError):
+            query.texts(name)
+
+
+@pytest.mark.parametrize(
+    ("uri", "cleaned"),
+    [
+        ("/node?store=a%20b.zarr&path=c", "/node?store=a%20b.zarr&path=c"),
+        ("/node?path=c&store=s3://k:p@b/x", "/node?path=c&store=s3%3A%2F%2Fb%2Fx"),
+        ("/node?store=http%3a%2f%2fu%40h%2fa", "/node?store=http%3A%2F%2Fh%2Fa"),
+        ("/node?store=http://h/a?sig=x", "/node?store=http%3A%2F%2Fh%2Fa"),
+        ("/reach?store=a&store=http://u@h/", "/reach?store=a&store=http%3A%2F%2Fh%2F"),
+        ("/stores", "/stores"),
+        ("", ""),
+    ],
+)
+def test_secrets_of_an_address(uri: str, cleaned: str) -> None:
+    assert without_secrets(uri) == cleaned

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zlab.lab.reading import Readers, TooSlowError
+from zlab.lab.reading import (
+    AbandonedError,
+    Errand,
+    Readers,
+    TooManyRequestsError,
+    TooSlowError,
+    check_wanted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,4 +121,60 @@ async def test_users_who_are_gone_leave_nothing() -> None:
     await asyncio.sleep(0)
     assert not readers._places
     assert not readers._interest
+    readers.close()
+
+
+async def test_so_many_requests_may_wait(gate: threading.Event) -> None:
+    readers = Readers(1, FOREVER, waiting=1)
+    tasks = [asyncio.create_task(readers.run("ada", gate.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyRequestsError, match="max_waiting"):
+        await readers.run("ada", lambda: None)
+    # they are one user's
+    assert await readers.run("bob", lambda: 1) == 1
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert await readers.run("ada", lambda: 2) == 2
+    readers.close()
+
+
+async def test_work_is_told_that_nobody_waits(gate: threading.Event) -> None:
+    readers = Readers(1, FOREVER)
+    started, told = threading.Event(), threading.Event()
+
+    def work() -> None:
+        check_wanted()
+        started.set()
+        gate.wait()
+        try:
+            check_wanted()
+        except AbandonedError:
+            told.set()
+            raise
+
+    task = asyncio.create_task(readers.run("ada", work))
+    await asyncio.to_thread(started.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    assert await asyncio.to_thread(told.wait, 20)
+    readers.close()
+
+
+async def test_what_an_errand_holds_ends_with_it() -> None:
+    readers = Readers(1, FOREVER)
+    errand = Errand()
+    closed: list[int] = []
+
+    def work() -> bool:
+        errand.at_end(lambda: closed.append(1))
+        return errand.has_ended()
+
+    assert await readers.run("ada", work, errand) is False
+    assert errand.has_ended()
+    assert closed == [1]
+    errand.at_end(lambda: closed.append(2))
+    errand.end()
+    assert closed == [1, 2]
     readers.close()

@@ -106,8 +106,9 @@ def config(**traits: object) -> dict[str, Any]:
 
 class TestPrivateAddresses:
     async def test_nobody_is_asked(self, get_json: Any, web: Web) -> None:
-        for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.0.0.1", "[::ffff:127.0.0.1]"):
-            url = f"http://{host}:{web.port}/a.zarr"
+        hosts = ["127.0.0.1", "localhost", "2130706433", "0x7f.0.0.1", "[::ffff:127.0.0.1]"]
+        urls = [f"http://{host}:{web.port}/a.zarr" for host in hosts]
+        for url in [*urls, urls[0].replace("http:", "https:"), urls[0].replace("http:", "HTTP:")]:
             status, body = await get_json("node", store=url)
             assert (status, body["reason"]) == (403, "PrivateAddressError"), url
             assert "is not a public address" in body["message"]

@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.needs("lab")
 if TYPE_CHECKING:
     from pathlib import Path
 
-REQUESTS = ["stores", "tree", "node", "stats", "chunks"]
-STORE_REQUESTS = REQUESTS[1:]
+STORE_REQUESTS = ["tree", "node", "stats", "chunks"]
+REQUESTS = ["stores", "reach", *STORE_REQUESTS]
 ARRAY = {
     "zarr_format": 3,
     "node_type": "array",
@@ -173,6 +174,84 @@ async def test_encodings_of_a_way_out(
         )
         assert reply.code == status, store
         assert json.loads(reply.body)["v"] == 1
+
+
+class TestExtraRoots:
+    @pytest.fixture
+    def extra(self, tmp_path: Path) -> Path:
+        make(tmp_path / "extra" / "deep" / "a.zarr", ARRAY)
+        make(tmp_path / "extra-next-door" / "b.zarr", ARRAY)
+        (tmp_path / "extra" / "link.zarr").symlink_to(tmp_path / "extra-next-door" / "b.zarr")
+        return tmp_path / "extra"
+
+    @pytest.fixture
+    def jp_server_config(self, extra: Path) -> dict[str, Any]:
+        return {
+            "ServerApp": {"jpserver_extensions": {"zlab": True}},
+            "ZLabApp": {"extra_roots": [str(extra)]},
+        }
+
+    async def test_their_stores_are_listed_and_opened(self, get_json: Any, extra: Path) -> None:
+        _, body = await get_json("stores")
+        name = f"{extra.as_posix()}/deep/a.zarr"
+        assert [one for one in body["stores"] if one["id"].startswith("/")] == [
+            {
+                "id": name,
+                "name": "a.zarr",
+                "path": name,
+                "kind": "found",
+                "node": "array",
+                "zarr_format": 3,
+            }
+        ]
+        status, body = await get_json("node", store=name)
+        assert (status, body["array"]["shape"], body["name"]) == (200, [4], "a.zarr")
+
+    async def test_nothing_else_is(self, get_json: Any, extra: Path, tmp_path: Path) -> None:
+        outside = [
+            f"{tmp_path}/extra-next-door/b.zarr",
+            f"{extra}/../extra-next-door/b.zarr",
+            f"{extra}/link.zarr",
+            f"{extra}//deep/a.zarr",
+            "/etc",
+        ]
+        for store in outside:
+            for request in STORE_REQUESTS:
+                status, body = await get_json(request, store=store)
+                assert (status, body["reason"]) == (403, "OutsideRootError"), store
+            url = f"file://{store}"
+            assert (await get_json("node", store=url))[1]["reason"] == "OutsideRootError"
+
+
+async def test_which_stores_of_a_kernel_can_be_reached(
+    get_json: Any,
+    root: Path,
+    tmp_path: Path,
+    http_server_client: Any,
+    jp_auth_header: Any,
+    jp_base_url: str,
+) -> None:
+    make(tmp_path / "outside.zarr", ARRAY)
+    expected = {
+        f"{root}/older/ocean.zarr": ("older/ocean.zarr", None),
+        f"file://{root}/ramp.zarr": ("ramp.zarr", None),
+        "ramp.zarr": ("ramp.zarr", None),
+        "https://example.org/a.zarr": ("https://example.org/a.zarr", None),
+        "memory://x": (None, "KernelOnlyError"),
+        f"{tmp_path}/outside.zarr": (None, "OutsideRootError"),
+        f"{root}/missing.zarr": (None, "StoreNotFoundError"),
+        "ftp://example.org/a.zarr": (None, "UrlNotAllowedError"),
+    }
+    query = "&".join(f"store={quote(store, safe='')}" for store in expected)
+    reply = await http_server_client.fetch(
+        f"{jp_base_url}zlab/api/reach?{query}", headers=jp_auth_header
+    )
+    stores = json.loads(reply.body)["stores"]
+    assert [one["store"] for one in stores] == list(expected)
+    for one in stores:
+        reason = one["error"] and one["error"]["reason"]
+        assert (one["id"], reason) == expected[one["store"]]
+    assert await get_json("reach") == (200, {"v": 1, "stores": []})
 
 
 async def test_hidden_paths_are_not_served(get_json: Any, root: Path) -> None:

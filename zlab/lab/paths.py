@@ -26,9 +26,9 @@ ANY = "*"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DRIVE = re.compile(r"[A-Za-z]:")
-_LOCAL = re.compile(r"(?:file|local):(?://(?:localhost)?(?=/))?(?=/)", re.IGNORECASE)
+_LOCAL = re.compile(r"(?:file|local):(?://(?:localhost)?(?=/)|(?=/[^/]))", re.IGNORECASE)
 _IPV6 = re.compile(r"(?<=://)\[[0-9A-Fa-f:.]+\]")
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _USER = re.compile(r"://[^/@]*:[^/@]*@|^https?://[^/@]*@", re.IGNORECASE)
 
 
@@ -115,7 +115,7 @@ def allowed_hosts(url: str, allowed: Sequence[str]) -> frozenset[str] | None:
     """
     if ANY in allowed or not url.lower().startswith(("http://", "https://")):
         return None
-    hosts = (urlsplit(one).hostname for one in allowed if "://" in one)
+    hosts = (urlsplit(one).hostname for one in allowed if one.startswith(("http://", "https://")))
     return frozenset(normal_host(host) for host in hosts if host)
 
 
