@@ -277,3 +277,11 @@ def test_a_host_that_does_not_exist_or_answer(gates: Callable[..., Gate]) -> Non
     for host in ("missing.example:80", f"closed.example:{closed}"):
         assert status(ask(gate, f"GET http://{host}/", credentials(admitted))) == 502
     assert admitted.refusal is None
+
+
+def test_one_that_nobody_used_is_closed_at_once() -> None:
+    gate = Gate(Addresses())
+    gate.close()
+    gate.close()
+    with pytest.raises(OSError, match="refused"):
+        connect(gate)

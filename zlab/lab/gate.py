@@ -91,6 +91,7 @@ class Gate:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._server: asyncio.Server | None = None
+        self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="zlab-gate", daemon=True)
         self._thread.start()
 
@@ -118,6 +119,7 @@ class Gate:
 
     def close(self) -> None:
         """Ends all connections, and listens no more."""
+        self._started.wait()
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -126,7 +128,10 @@ class Gate:
         loop = self._loop
         asyncio.set_event_loop(loop)
         starting = asyncio.start_server(self._accept, sock=self._listening, limit=_HEAD_NBYTES)
-        self._server = loop.run_until_complete(starting)
+        try:
+            self._server = loop.run_until_complete(starting)
+        finally:
+            self._started.set()
         loop.run_forever()
         self._server.close()
         tasks = asyncio.all_tasks(loop)
