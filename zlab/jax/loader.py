@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zlab.samples import Randomness, SampleStream
+    from zlab.samples.grid import AxisLengths
     from zlab.stream.stream import Progress
 
 
@@ -87,7 +88,9 @@ class Loader:
             chunks in another, so that each chunk is decoded once an epoch; `"global"`: every order
             of all samples is as likely, and a chunk is decoded for several batches again.
         seed: Determines the order of each epoch: an integer or several. Drawn once by default, and
-            part of the state. NumPy's and JAX's random states are left alone.
+            part of the state, also of `"none"`, whose order it does not change: so a loop that
+            trains and one that evaluates can have the same options. NumPy's and JAX's random
+            states are left alone.
         drop_remainder: Leave out the last batch of an epoch if it would be smaller; what it alone
             needs is not read.
         epochs: Epochs of one iteration, `None` for ever. One that goes on in the middle ends where
@@ -138,8 +141,8 @@ class Loader:
         epochs: int | None = 1,
         transform: Callable[[Any], Any] | None = None,
         axis: int | str | Sequence[int | str] | None = None,
-        windows: Mapping[int | str, int] | None = None,
-        overlap: Mapping[int | str, int] | None = None,
+        windows: AxisLengths | None = None,
+        overlap: AxisLengths | None = None,
         dtype: object = None,
         lanes: int | None = None,
         max_bytes: int | None = None,

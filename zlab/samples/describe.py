@@ -57,7 +57,8 @@ def stream_samples(
         shuffle: `"none"`: in order. `"global"`: every order of the samples may come, and a chunk is
             decoded for every group of batches anew. `"window"`: blocks of chunks are shuffled, and
             the samples of many blocks, and each chunk is decoded once an epoch.
-        seed: Determines the order, with the epoch. By default one that the system draws now.
+        seed: Determines the order, with the epoch. By default one that the system draws now. It is
+            part of the state also of `"none"`, whose order it does not change.
         drop_remainder: Leave out a last batch that would be smaller; it is not read.
         epochs: Epochs of an iteration; `None` for no end.
         lanes: For `"window"`, how many lanes the blocks are dealt to: 64, or fewer if the budget or
