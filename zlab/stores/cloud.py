@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, final
@@ -220,16 +221,26 @@ class Cloud:
         """What a URL names.
 
         Raises:
-            StoreError: It has no bucket or host.
+            StoreError: It has no bucket or host, or is that of one object.
             TypeError: An option is unknown.
         """
         scheme = _SCHEMES[url.partition("://")[0].lower()]
         parts = urlsplit(url)
         parsed = CloudOptions.parse(options)
         if scheme == "http":
-            host = parts.netloc.rpartition("@")[2]
+            user, at, host = parts.netloc.rpartition("@")
             if not host:
                 raise StoreError("the URL names no host", store=redact(url))
+            if parts.query:
+                raise StoreError(
+                    "the URL has a query, which cannot be that of every object of a store",
+                    store=redact(url),
+                    hint="Pass headers in storage_options, or of Azure az:// with sas_token",
+                )
+            if at:
+                word = b64encode(unquote(user).encode()).decode()
+                headers = {"Authorization": f"Basic {word}", **dict(parsed.headers)}
+                parsed = replace(parsed, headers=tuple(sorted(headers.items())))
             return cls(scheme, f"{parts.scheme}://{host}", unquote(parts.path).strip("/"), parsed)
         # neither "?" nor "#" ends the name of an object
         bucket, _, root = url.partition("://")[2].partition("/")
@@ -237,8 +248,7 @@ class Cloud:
         if at and scheme == "az":
             bucket = account
             if parsed.account_name is None:
-                given = {one.name: getattr(parsed, one.name) for one in fields(parsed)}
-                parsed = CloudOptions(**given | {"account_name": host.partition(".")[0]})
+                parsed = replace(parsed, account_name=host.partition(".")[0])
         if not bucket:
             raise StoreError("the URL names no bucket", store=url, hint=f"{scheme}://bucket/path")
         return cls(scheme, bucket, root.strip("/"), parsed)

@@ -18,6 +18,8 @@ from math import inf
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, final
 
+from zlab.stores.retry import RetryBudget
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,12 +67,14 @@ class Limiter:
         limits: The bounds; they can be replaced at any time.
         in_flight: Slots that are taken.
         throttled: How often the place has throttled.
+        budget: Retries that the place allows.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.in_flight = 0
         self.throttled = 0
+        self.budget = RetryBudget()
         self._nbytes = 0
         self._allowed = _FIRST
         self._cut_at = -inf

@@ -22,7 +22,7 @@ from zlab.stores.aside import interruptible, is_abandoned, wait_s
 from zlab.stores.base import Tagged, check_key, check_prefix, check_writable
 from zlab.stores.hedged import Hedges
 from zlab.stores.limits import limiter_of
-from zlab.stores.retry import RetryBudget, RetryPolicy
+from zlab.stores.retry import RetryPolicy
 from zlab.telemetry.events import StoreRetry
 from zlab.telemetry.hub import hub
 
@@ -154,7 +154,7 @@ class RemoteStore:
         self.tells_tags = hasattr(backend, "get_if_changed")
         self.hedges = None if hedge_s is None else Hedges(hedge_s, self.limiter, self.name)
         self._limits = limits
-        self._budget = RetryBudget()
+        self._budget = self.limiter.budget
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
