@@ -20,10 +20,10 @@ from zlab.group.aligned import Aligned
 from zlab.samples.source import SampleSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from zlab.group.aligned import Arrays
-    from zlab.samples.grid import AxisKey
+    from zlab.samples.grid import AxisKey, AxisLengths
     from zlab.samples.source import SourceReport
 
 __all__ = ["Source"]
@@ -69,8 +69,8 @@ class Source:
         arrays: Arrays,
         *,
         axis: AxisKey | Sequence[AxisKey] | None = None,
-        windows: Mapping[AxisKey, int] | None = None,
-        overlap: Mapping[AxisKey, int] | None = None,
+        windows: AxisLengths | None = None,
+        overlap: AxisLengths | None = None,
         cache: int | None = None,
     ) -> None:
         self._aligned = Aligned.of(arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -174,6 +175,7 @@ class Loader:
         if destination.spans_processes:
             _check_shared(samples, destination, seed)
             samples = describe(share=destination.need.share, crops=destination.need.crops)
+            _tell_left_out(samples)
         self._epochs = None if epochs is None else whole_number(epochs, "epochs", least=1)
         if epochs is None and not samples.nbatches:
             msg = "an epoch has no batches, and epochs=None asks for ever more of them"
@@ -381,3 +383,19 @@ def _check_shared(samples: SampleStream, destination: Destination, seed: object)
             "drop_remainder=True"
         )
         raise ValueError(msg)
+
+
+_TOLD = 20  # one sample of so many, left out of an epoch, is more than a remainder
+
+
+def _tell_left_out(samples: SampleStream) -> None:
+    """Warns where processes have so few chunks each that the shortest share cuts the epoch."""
+    n = samples.grid.nsamples
+    left_out = n - samples.nsamples
+    if samples.shuffle == "window" and left_out >= samples.batch_size and left_out * _TOLD > n:
+        warnings.warn(
+            f"each epoch leaves out about {left_out} of {n} samples, others each time: the "
+            f"{samples.share.count} processes have few chunks each, and stop with the first that "
+            "has none left. Store smaller chunks, or pass shuffle='global'",
+            stacklevel=3,
+        )

@@ -28,12 +28,12 @@ from zlab.samples.grid import parse_grid
 from zlab.stream.arguments import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from zlab.engine.selection import Region
-    from zlab.samples.grid import AxisKey
+    from zlab.samples.grid import AxisKey, AxisLengths
     from zlab.stores.base import Store
 
 Parts: TypeAlias = "tuple[NDArray[Any], ...]"
@@ -113,8 +113,8 @@ class SampleSource:
         layouts: Sequence[ArrayLayout],
         *,
         axis: AxisKey | Sequence[AxisKey] | None = None,
-        windows: Mapping[AxisKey, int] | None = None,
-        overlap: Mapping[AxisKey, int] | None = None,
+        windows: AxisLengths | None = None,
+        overlap: AxisLengths | None = None,
         cache: int | None = None,
     ) -> None:
         nbytes = settings.memory_budget // 4 if cache is None else cache

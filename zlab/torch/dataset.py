@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zlab.group.aligned import Arrays
     from zlab.samples import SampleStream, Shuffle
-    from zlab.samples.grid import AxisKey
+    from zlab.samples.grid import AxisKey, AxisLengths
     from zlab.samples.state import Entropy
 
 
@@ -110,8 +110,8 @@ class Dataset(torch.utils.data.IterableDataset[Any]):  # type: ignore[misc, unus
         *,
         batch_size: int,
         axis: AxisKey | Sequence[AxisKey] | None = None,
-        windows: Mapping[AxisKey, int] | None = None,
-        overlap: Mapping[AxisKey, int] | None = None,
+        windows: AxisLengths | None = None,
+        overlap: AxisLengths | None = None,
         shuffle: Shuffle = "none",
         seed: int | Sequence[int] | None = None,
         drop_remainder: bool = False,

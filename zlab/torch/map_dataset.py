@@ -11,10 +11,10 @@ from zlab.samples.source import SampleSource
 from zlab.torch.tensors import check_dtype, tensor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from zlab.group.aligned import Arrays
-    from zlab.samples.grid import AxisKey
+    from zlab.samples.grid import AxisKey, AxisLengths
     from zlab.samples.source import SourceReport
 
 
@@ -60,8 +60,8 @@ class MapDataset(torch.utils.data.Dataset[Any]):  # type: ignore[misc, unused-ig
         arrays: Arrays,
         *,
         axis: AxisKey | Sequence[AxisKey] | None = None,
-        windows: Mapping[AxisKey, int] | None = None,
-        overlap: Mapping[AxisKey, int] | None = None,
+        windows: AxisLengths | None = None,
+        overlap: AxisLengths | None = None,
         cache: int | None = None,
     ) -> None:
         self._aligned = Aligned.of(arrays)
