@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,16 @@ class TestPrivateAddresses:
         status, body = await get_json("node", store="s3://bucket/a.zarr")
         assert (status, body["reason"]) == (403, "PrivateAddressError")
         assert web.asked == []
+
+    async def test_nor_is_a_machine_for_its_credentials(
+        self, get_json: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        status, body = await get_json("node", store="s3://bucket/a.zarr")
+        assert (status, body["reason"]) == (403, "PrivateAddressError")
+        assert "no credentials" in body["message"]
 
 
 class TestNamedAddresses:

@@ -170,6 +170,8 @@ class Gate:
         target = rest.rpartition(" ")[0]
         tunnels = method == "CONNECT"
         if not tunnels and method not in _METHODS:
+            # who reads and writes nothing asks so for a token of a machine's metadata service alone
+            admitted.refusal = "it has no credentials for the store, and asks no metadata service"
             raise _RefusedError("405 Method Not Allowed")
         try:
             parts = urlsplit(f"//{target}" if tunnels else target)
