@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import zlab
 from zlab.errors import ChunkReadError, DataTypeError, MemoryBudgetError
+from zlab.samples import stream_samples
 from zlab.stores.memory import MemoryStore
 from zlab.telemetry import capture
 from zlab.testing import CountingStore
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 jax = pytest.importorskip("jax")
 
 from zlab.jax import Loader  # noqa: E402  not without jax
+from zlab.jax.loader import _tell_left_out  # noqa: E402
 
 SHUFFLES: tuple[Any, ...] = ("none", "window", "global")
 
@@ -546,3 +548,15 @@ def test_memory_that_nobody_keeps_is_used_again(shuffle: Any) -> None:
     assert len(pointers) == 192
     # as many as are read ahead, however long it goes on
     assert len(set(pointers)) <= 96
+
+
+def test_processes_are_told_of_what_an_epoch_leaves_out() -> None:
+    def shared(n: int) -> Any:
+        array = zlab.create_array({}, data=np.arange(n), chunks=10)
+        options: Any = {"shuffle": "window", "seed": 0, "drop_remainder": True}
+        return stream_samples([array.layout], 8, share=(0, 2), **options)
+
+    few, many = shared(30), shared(2000)
+    with pytest.warns(UserWarning, match="leaves out about 14 of 30 samples, others each time"):
+        _tell_left_out(few)
+    _tell_left_out(many)

@@ -105,7 +105,8 @@ class Loader:
             device of this process by default.
         prefetch: Batches that are made ahead, and are on their way to the device.
         lanes: Of `"window"`: into how many lanes the chunks are dealt. The number of processes
-            that a state fits must divide it. 64 by default, or fewer where there are fewer chunks
+            that a state fits must divide it. Processes stop together, so that few chunks for each
+            leave more out of an epoch than a batch; a warning tells it. 64 by default, or fewer where there are fewer chunks
             or the budget is small.
         max_bytes: Bytes that are held besides the batches; `zlab.settings.memory_budget` by
             default.
@@ -385,7 +386,7 @@ def _check_shared(samples: SampleStream, destination: Destination, seed: object)
         raise ValueError(msg)
 
 
-_TOLD = 20  # one sample of so many, left out of an epoch, is more than a remainder
+_TOLD = 20  # one sample of so many that an epoch leaves out is more than a remainder
 
 
 def _tell_left_out(samples: SampleStream) -> None:
