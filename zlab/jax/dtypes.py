@@ -186,7 +186,7 @@ def convert_into(out: NDArray[Any], array: NDArray[Any]) -> None:
 
 def _check_times(numbers: NDArray[np.int64], target: np.dtype[Any], dtype: np.dtype[Any]) -> None:
     low, high = int(numbers.min()), int(numbers.max())
-    limits = jnp.iinfo(target)
+    limits: Any = jnp.iinfo(target)  # type: ignore[no-untyped-call]
     if limits.min <= low and high <= limits.max:
         return
     missing = np.iinfo(np.int64).min

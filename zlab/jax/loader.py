@@ -89,9 +89,8 @@ class Loader:
             chunks in another, so that each chunk is decoded once an epoch; `"global"`: every order
             of all samples is as likely, and a chunk is decoded for several batches again.
         seed: Determines the order of each epoch: an integer or several. Drawn once by default, and
-            part of the state, also of `"none"`, whose order it does not change: so a loop that
-            trains and one that evaluates can have the same options. NumPy's and JAX's random
-            states are left alone.
+            part of the state, also of `"none"`, whose order it does not change. NumPy's and JAX's
+            random states are left alone.
         drop_remainder: Leave out the last batch of an epoch if it would be smaller; what it alone
             needs is not read.
         epochs: Epochs of one iteration, `None` for ever. One that goes on in the middle ends where
@@ -105,9 +104,9 @@ class Loader:
             device of this process by default.
         prefetch: Batches that are made ahead, and are on their way to the device.
         lanes: Of `"window"`: into how many lanes the chunks are dealt. The number of processes
-            that a state fits must divide it. Processes stop together, so that few chunks for each
-            leave more out of an epoch than a batch; a warning tells it. 64 by default, or fewer where there are fewer chunks
-            or the budget is small.
+            that a state fits must divide it. 64 by default, or fewer where there are fewer chunks
+            or the budget is small. Processes stop together: where few chunks for each leave much
+            more than a batch out of an epoch, a warning tells it.
         max_bytes: Bytes that are held besides the batches; `zlab.settings.memory_budget` by
             default.
         progress: Told after each batch how far an iteration has come; `True` for a bar.
