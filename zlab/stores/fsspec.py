@@ -95,6 +95,8 @@ class FsspecStore:
         if getattr(self.fs, "asynchronous", False):
             msg = "an asynchronous filesystem cannot be used; make it with asynchronous=False"
             raise TypeError(msg)
+        # some filesystems have names without a root, such as those of references
+        self._below = f"{self.root.rstrip('/')}/" if self.root else ""
         self.root = self.root.rstrip("/")
         self.read_only = read_only
         self.local = _is_here(self.fs)
@@ -277,7 +279,7 @@ class FsspecStore:
             self.fs = type(self.fs)(*self.fs.storage_args, **self.fs.storage_options)
             self._pid = os.getpid()
         name = quote(key) if self._quoted else key
-        return self.fs, f"{self.root}/{name}" if key else self.root
+        return self.fs, f"{self._below}{name}" if key else self.root
 
     def _get_measured(
         self, fs: AbstractFileSystem, path: str, key: str, byte_range: ByteRange
