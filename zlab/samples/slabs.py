@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import product
+from itertools import product, repeat
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 SLAB_NBYTES = 4 << 20
 """Bytes of a slab that is made of several chunks in a row, at most; or of four batches."""
+
+_FIRST_NBYTES = 1 << 18  # of the first slab: reading less takes as long
 
 
 class Slab(NamedTuple):
@@ -90,18 +92,23 @@ class SlabPlan:
         return self.placement.crop[self.axis][1] - 1
 
     @cached_property
+    def object_nbytes(self) -> int:
+        """Bytes of the rows that one object of the store has at most."""
+        return longest_chunk(self.placement.layout.objects.axes[self.axis]) * self.row_nbytes
+
+    @cached_property
     def least_nbytes(self) -> int:
         """Bytes that are held at least."""
         axis = self.placement.layout.chunks.axes[self.axis]
         # what is kept of one slab until the next one is there
         return (longest_chunk(axis) + 2 * self.most_above) * self.row_nbytes
 
-    def slabs(self, epoch: Epochs, max_nbytes: int) -> Iterator[Slab]:
+    def slabs(self, epoch: Epochs, limits: Iterator[int]) -> Iterator[Slab]:
         """The slabs of one epoch.
 
         Args:
             epoch: What is wanted of it.
-            max_nbytes: Bytes of a slab of several chunks.
+            limits: Bytes of each slab of several chunks at most, without end.
         """
         grid, (first_crop, n) = self.placement.grid, self.placement.crop[self.axis]
         step = grid.axes[0].step
@@ -112,6 +119,7 @@ class SlabPlan:
         begin, end = lowest * step + first_crop, highest * step + first_crop + n
         done, behind = lowest, begin  # samples, and rows, that are settled
         slab: Slab | None = None
+        limit = next(limits)
         axis = self.placement.layout.chunks.axes[self.axis]
         for chunk in range(axis.chunk_at(begin), axis.chunk_at(end - 1) + 1):
             start = max(axis.start(chunk), begin)
@@ -126,10 +134,11 @@ class SlabPlan:
             if slab is not None and (
                 slab.stop != start
                 # windows may be longer than chunks
-                or (slab.last > slab.first and self._is_full(slab, stop, epoch, max_nbytes))
+                or (slab.last > slab.first and self._is_full(slab, stop, epoch, limit))
             ):
                 yield slab
                 done, behind, slab = slab.last, slab.stop, None
+                limit = next(limits)
             if slab is not None:
                 slab = slab._replace(stop=stop, last=max(complete, slab.first))
                 continue
@@ -150,6 +159,20 @@ class SlabPlan:
         spans = list(self.placement.spans([(0, n) for n in self.placement.grid.shape]))
         spans[self.axis] = Span(slab.start, 1, slab.stop - slab.start)
         return tuple(spans)
+
+
+def growing(first: int, most: int) -> Iterator[int]:
+    """Limits of slabs: an iteration's first batch waits for a small one, and later ones are large.
+
+    Args:
+        first: Bytes of the first slab.
+        most: Bytes of a slab.
+    """
+    nbytes = max(first, _FIRST_NBYTES)
+    while nbytes < most:
+        yield nbytes
+        nbytes *= 2
+    yield from repeat(most)
 
 
 class _Loaded(NamedTuple):
@@ -249,7 +272,9 @@ class SlabReader:
         slabs = (settings.threads if local else settings.fetch_concurrency) + 1
         least = plan.least_nbytes
         wanted = max(SLAB_NBYTES, 4 * batch_size * plan.placement.sample_nbytes)
-        self._max_nbytes = min(wanted, max(max_bytes - least, 0) // slabs)
+        max_nbytes = min(wanted, max(max_bytes - least, 0) // slabs)
+        first = batch_size * plan.placement.sample_nbytes
+        self._limits = growing(first if local else max(first, plan.object_nbytes), max_nbytes)
         self._buffers: dict[int, Buffers] = {}
 
     def parts(self, epochs: Iterator[Epochs], again: Iterator[Epochs]) -> Iterator[NDArray[Any]]:
@@ -324,7 +349,7 @@ class SlabReader:
 
     def _units(self, epoch: Epochs) -> Iterator[Unit[_Loaded]]:
         plan = self._plan
-        for slab in plan.slabs(epoch, self._max_nbytes):
+        for slab in plan.slabs(epoch, self._limits):
             shape = list(plan.row_shape)
             shape[plan.axis] = slab.above + slab.stop - slab.start
             nbytes = prod(shape) * plan.placement.layout.dtype.itemsize
