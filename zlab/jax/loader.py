@@ -102,7 +102,8 @@ class Loader:
         sharding: A `jax.sharding.Sharding`, a `jax.Device`, or a pytree of them: batches are
             global arrays, of which each process reads what its own devices hold. The default
             device of this process by default.
-        prefetch: Batches that are made ahead, and are on their way to the device.
+        prefetch: Batches that are made ahead, and are on their way to the device. Small ones that
+            stay on the CPU as they were read are not: their chunks are read ahead anyway.
         lanes: Of `"window"`: into how many lanes the chunks are dealt. The number of processes
             that a state fits must divide it. 64 by default, or fewer where there are fewer chunks
             or the budget is small. Processes stop together: where few chunks for each leave much

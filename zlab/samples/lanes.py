@@ -176,7 +176,9 @@ class Deal:
         """Samples of a lane before a window."""
         nblocks = min(window * self._together, self.nblocks_in(lane))
         places, sums = self._unusual[lane]
-        return nblocks * self._blocks.usual + int(sums[np.searchsorted(places, nblocks)])
+        n = nblocks * self._blocks.usual
+        # mostly there are none, and this is asked for each window
+        return n + int(sums[np.searchsorted(places, nblocks)]) if len(places) else n
 
     def window_at(self, lane: int, position: int) -> int:
         """The window of a lane that holds the sample at a position."""
