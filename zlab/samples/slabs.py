@@ -23,7 +23,6 @@ from zlab.memory import ALIGNMENT, aligned_empty
 from zlab.samples.blocks import chunks_in, longest_chunk
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.budget import Account
-from zlab.stream.buffers import Buffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from zlab.samples.grid import Placement
     from zlab.samples.orders import Epochs
     from zlab.stream.ahead import Halt
+    from zlab.stream.buffers import Pools
     from zlab.stream.tally import Tally
 
 SLAB_NBYTES = 4 << 20
@@ -255,12 +255,19 @@ class SlabReader:
         plan: How it is read.
         max_bytes: That it may hold.
         batch_size: Samples of a batch.
+        pools: Memory of slabs.
         halt: Ends the iteration when it is set.
         tally: Told of what is read.
     """
 
     def __init__(
-        self, plan: SlabPlan, max_bytes: int, batch_size: int, halt: Halt, tally: Tally
+        self,
+        plan: SlabPlan,
+        max_bytes: int,
+        batch_size: int,
+        pools: Pools,
+        halt: Halt,
+        tally: Tally,
     ) -> None:
         self._plan = plan
         self._halt = halt
@@ -275,7 +282,7 @@ class SlabReader:
         max_nbytes = min(wanted, max(max_bytes - least, 0) // slabs)
         first = batch_size * plan.placement.sample_nbytes
         self._limits = growing(first if local else max(first, plan.object_nbytes), max_nbytes)
-        self._buffers: dict[int, Buffers] = {}
+        self._pools = pools
 
     def parts(self, epochs: Iterator[Epochs], again: Iterator[Epochs]) -> Iterator[NDArray[Any]]:
         """The samples of each batch.
@@ -396,7 +403,6 @@ class SlabReader:
             return aligned_empty(shape, dtype)
         nbytes = prod(shape) * dtype.itemsize
         room = nbytes + ALIGNMENT
-        buffers = self._buffers.setdefault(room, Buffers(room))
-        raw = buffers.empty((room,), np.dtype(np.uint8))
+        raw = self._pools.of(room).empty((room,), np.dtype(np.uint8))
         start = -offset % ALIGNMENT
         return raw[start : start + nbytes].view(dtype).reshape(shape)

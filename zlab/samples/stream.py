@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, final
 
@@ -29,7 +29,7 @@ from zlab.samples.windows import WindowReader, plan_windows
 from zlab.stream.ahead import ReadAhead
 from zlab.stream.arguments import check_kind, whole_number
 from zlab.stream.budget import Account
-from zlab.stream.buffers import Buffers
+from zlab.stream.buffers import Pools
 from zlab.stream.stream import Stream
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class SampleStream(Stream[SampleBatch]):
         share: What is this host's.
         max_bytes: Decoded bytes that are held, the batches that were handed on left aside.
         start: Where an iteration begins.
+        pools: Memory of earlier iterations, for the next ones.
     """
 
     kind: ClassVar[str] = "batches"
@@ -92,6 +93,7 @@ class SampleStream(Stream[SampleBatch]):
     share: Share
     max_bytes: int
     start: State
+    pools: Pools = field(default_factory=Pools)
 
     # -- what it says of itself
 
@@ -333,7 +335,7 @@ class SampleStream(Stream[SampleBatch]):
         parts = []
         for plan in self._slab_plans:
             more = spare * plan.placement.sample_nbytes // max(self._sample_nbytes, 1)
-            reader = SlabReader(plan, plan.least_nbytes + more, size, halt, tally)
+            reader = SlabReader(plan, plan.least_nbytes + more, size, self.pools, halt, tally)
             parts.append(reader.parts(self._epochs_from_here(), self._epochs_from_here()))
         picks = (pick for epoch in self._epochs_from_here() for pick in epoch.picks())
         per_sample = self._sample_nbytes
@@ -360,6 +362,7 @@ class SampleStream(Stream[SampleBatch]):
                 nslots,
                 nslots if has_room_for_all else nslots - self._blocks_held,
                 self.batch_size // self.share.count,
+                self.pools,
                 halt,
                 tally,
             )
@@ -391,8 +394,8 @@ class SampleStream(Stream[SampleBatch]):
             tuple(map(Scatter, self.placements)),
             self.group_size,
             None if local else threading.BoundedSemaphore(settings.threads),
-            tuple(Buffers(chunk_nbytes(placement)).empty for placement in self.placements),
-            tuple(Buffers(group * p.sample_nbytes).empty for p in self.placements),
+            tuple(self.pools.of(chunk_nbytes(placement)).empty for placement in self.placements),
+            tuple(self.pools.of(group * p.sample_nbytes).empty for p in self.placements),
         )
         ahead = ReadAhead(
             (unit for epoch in self._epochs_from_here() for unit in reader.units(epoch.batches())),

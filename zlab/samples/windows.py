@@ -21,7 +21,6 @@ from zlab.samples.blocks import chunks_in, crosses_any, cut
 from zlab.samples.lanes import in_turn, is_even
 from zlab.stream.ahead import ReadAhead, Unit
 from zlab.stream.budget import Account
-from zlab.stream.buffers import Buffers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from zlab.samples.grid import Placement
     from zlab.samples.orders import Epochs
     from zlab.stream.ahead import Halt
+    from zlab.stream.buffers import Pools
     from zlab.stream.tally import Tally
 
 LANES = 64
@@ -173,6 +173,7 @@ class WindowReader:
         nslots: Blocks that are held at most.
         spare: How many of them a thread may wait for before it reads.
         batch_size: Samples of a batch.
+        pools: Memory of blocks and batches.
         halt: Ends the iteration when it is set.
         tally: Told of what is read.
     """
@@ -183,6 +184,7 @@ class WindowReader:
         nslots: int,
         spare: int,
         batch_size: int,
+        pools: Pools,
         halt: Halt,
         tally: Tally,
     ) -> None:
@@ -196,15 +198,13 @@ class WindowReader:
         self._largest = plan.blocks.largest
         self._free = list(range(nslots))
         self._starts = np.zeros((len(self._largest), nslots), np.int64)
-        self._boxes = [
-            p.empty_box(box_shape(p, self._largest), before=(nslots,)) for p in plan.dealt
-        ]
+        self._boxes = [_slots(p, nslots, box_shape(p, self._largest), pools) for p in plan.dealt]
         self._views = [
             p.view(box, self._largest, before=1)
             for p, box in zip(plan.dealt, self._boxes, strict=True)
         ]
         self._empties = [
-            Buffers(batch_size * placement.sample_nbytes).empty for placement in plan.placements
+            pools.of(batch_size * placement.sample_nbytes).empty for placement in plan.placements
         ]
 
     def batches(
@@ -415,3 +415,9 @@ class WindowReader:
             self._tally.visit(chunks_in(placement.layout.chunks.axes, spans))
             read_into(placement.layout, region, box)
         return placement.view(box, shape)
+
+
+def _slots(placement: Placement, nslots: int, shape: tuple[int, ...], pools: Pools) -> NDArray[Any]:
+    """Memory for the boxes of so many blocks."""
+    nbytes = nslots * prod(shape) * placement.layout.dtype.itemsize
+    return placement.empty_box(shape, before=(nslots,), empty=pools.of(nbytes).empty)

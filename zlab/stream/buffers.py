@@ -74,3 +74,25 @@ class Buffers:
             if len(pool) < _MOST:
                 pool.append(raw)
             return raw
+
+
+@final
+class Pools:
+    """Buffers by their size, kept between iterations that follow each other.
+
+    Memory that is new is cleared page by page, which takes longer than to decode into it; a
+    training loop has as many epochs as it likes. A pickle carries none of it.
+    """
+
+    __slots__ = ("_by_nbytes",)
+
+    def __init__(self) -> None:
+        self._by_nbytes: dict[int, Buffers] = {}
+
+    def of(self, nbytes: int) -> Buffers:
+        """The buffers for arrays of so many bytes."""
+        # of two threads that ask at once both get the one that is stored
+        return self._by_nbytes.get(nbytes) or self._by_nbytes.setdefault(nbytes, Buffers(nbytes))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Pools, ()
