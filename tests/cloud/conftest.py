@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from emulation.servers import Server
-
 SCHEMES = ("s3", "gs", "az", "http")
 _numbers = itertools.count()
 
@@ -32,24 +29,17 @@ def _port(url: str) -> int:
     return parts.port
 
 
-@contextmanager
-def _serving(wanted: str, start: Callable[[Path], Server], folder: Path) -> Iterator[int]:
-    """The port of a server: of one that runs already, where a URL is wanted."""
-    if wanted.startswith("http"):
-        yield _port(wanted)
-        return
-    with start(folder) as server:
-        yield server.port
-
-
 @pytest.fixture(scope="session")
 def _s3_port(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[int]:
     wanted = request.config.getoption("s3")
-    start = moto if wanted == "moto" else ministack
-    with _serving(wanted, start, tmp_path_factory.mktemp("s3")) as port:
-        yield port
+    if wanted.startswith("http"):
+        yield _port(wanted)
+        return
+    folder = tmp_path_factory.mktemp("s3")
+    with (moto if wanted == "moto" else ministack)(folder) as server:
+        yield server.port
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +47,11 @@ def _azure_port(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[int]:
     wanted = request.config.getoption("azure")
-    with _serving(wanted, azurite, tmp_path_factory.mktemp("azure")) as port:
-        yield port
+    if wanted.startswith("http"):
+        yield _port(wanted)
+        return
+    with azurite(tmp_path_factory.mktemp("azure")) as server:
+        yield server.port
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ Azure's own hosts: what their exceptions mean is in `tests/stores/test_clients.p
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from emulation.faultproxy import Rule
-from emulation.faults import Case, coded, status
 
 import zlab
 from zlab.errors import (
@@ -63,6 +62,30 @@ def store_of(bucket: Bucket, path: str = "", **more: Any) -> RemoteStore:
     assert isinstance(store, RemoteStore)
     assert isinstance(store.backend, FsspecBackend)
     return store
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what is to become of a read under it.
+
+    Attributes:
+        rule: What is done.
+        requests: That reach the proxy; `None` where the client hides some.
+        error: What is raised; `None` where the right bytes come.
+    """
+
+    name: str
+    rule: Rule
+    requests: int | None
+    error: type[StoreError] | None = None
+
+
+def coded(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code></Error>".encode()
+
+
+def status(code: int, times: int | None = None, body: bytes = b"") -> Rule:
+    return Rule("status", times=times, status=code, body=body)
 
 
 CASES = [
