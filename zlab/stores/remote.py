@@ -154,6 +154,7 @@ class RemoteStore:
         self.tells_tags = hasattr(backend, "get_if_changed")
         self.hedges = None if hedge_s is None else Hedges(hedge_s, self.limiter, self.name)
         self._limits = limits
+        self._budget = self.limiter.budget
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -401,10 +402,14 @@ class RemoteStore:
             except StoreError as error:
                 return _Attempts(self, operation, key, call).after(error)  # type: ignore[no-any-return]
             limiter.succeed()
-            limiter.budget.give_back()
+            self._budget.give_back()
             return result
         finally:
             limiter.give_back(nbytes)
+
+    def may_retry(self) -> bool:
+        """Whether the place's budget has a retry left; it takes it."""
+        return self._budget.take()
 
 
 class _Attempts:
@@ -472,7 +477,7 @@ class _Attempts:
         in_time = monotonic() + wait - self._began <= policy.deadline_s
         if self._attempt >= policy.attempts or not in_time or is_abandoned():
             return None
-        if not isinstance(error, StoreThrottledError) and not store.limiter.budget.take():
+        if not isinstance(error, StoreThrottledError) and not store.may_retry():
             return None
         return wait
 

@@ -247,34 +247,29 @@ class ReadAhead(Generic[T]):
 
     def _work(self) -> None:
         """Loads units as long as there are some and room for them."""
-        with working_for(self._is_left):
-            while (taken := self._take()) is not None:
-                self._start_worker()
-                if not self._load(*taken):
+        while (taken := self._take()) is not None:
+            self._start_worker()
+            number, unit = taken
+            value, error = None, None
+            try:
+                with working_for(self._is_left):
+                    value = unit.load()
+            except BaseException as failure:  # noqa: BLE001  raised again by the consumer
+                error = failure
+            with self._lock:
+                if self._loading.pop(number, None) is None:  # given up
+                    if unit.holds_on:
+                        self._nbytes_loading -= unit.nbytes
+                        self._account.release(unit.nbytes)
+                        self._arrived.put(None)
                     return
-                # a worker that waits must not keep alive what the consumer lets go of
-                del taken
-
-    def _load(self, number: int, unit: Unit[T]) -> bool:
-        """Loads a unit; `False` where it was given up, and another worker has taken over."""
-        value, error = None, None
-        try:
-            value = unit.load()
-        except BaseException as failure:  # noqa: BLE001  raised again by the consumer
-            error = failure
-        with self._lock:
-            if self._loading.pop(number, None) is None:  # given up
-                if unit.holds_on:
-                    self._nbytes_loading -= unit.nbytes
+                self._nbytes_loading -= unit.nbytes
+                if self._closed:
                     self._account.release(unit.nbytes)
-                    self._arrived.put(None)
-                return False
-            self._nbytes_loading -= unit.nbytes
-            if self._closed:
-                self._account.release(unit.nbytes)
-            else:
-                self._arrived.put(_Loaded(number, unit.nbytes, value, error))
-            return True
+                else:
+                    self._arrived.put(_Loaded(number, unit.nbytes, value, error))
+            # a worker that waits must not keep alive what the consumer lets go of
+            del taken, unit, value, error
 
     def _take(self) -> tuple[int, Unit[T]] | None:
         with self._planning:
